@@ -1,1 +1,59 @@
-//! Placeholder.
+//! A chat room over TCP: log in with a unique name, and every line you type reaches everybody else.
+//!
+//! # Bird's-eye view
+//!
+//! ```text
+//!  keyboard → Session → Request ─ one line ─→ Hall ─→ Room    who is in, who hears what
+//!  screen   ← Session ← Reply   ←─ one line ─ Hall ←─ Room    (pure: event in, deliveries out)
+//! ```
+//!
+//! Both ends have the same shape: a pure state machine that decides ([`room`] on the server,
+//! [`session`] on the client) inside a thin shell that reads, calls and writes ([`server`],
+//! [`client`]). In between travels one line of UTF-8 text per message ([`message`], cut out of the
+//! octet stream by [`lines`]).
+//!
+//! # Map
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`name`] | a login name, and when two names are the same |
+//! | [`message`] | the protocol: requests and replies as lines of text |
+//! | [`lines`] | octets in, complete lines out, however the octets were split |
+//! | [`printable`] | text that cannot do anything to a terminal but appear on it |
+//! | [`room`] | the rules: event in → deliveries out |
+//! | [`hall`] | one bounded outbox per connection; the only user of the room |
+//! | [`server`] | listener, connections, orderly end |
+//! | [`journal`] | the server's own output, which never makes the room wait |
+//! | [`session`] | the client's rules: input in → actions out |
+//! | [`screen`] | the client's terminal, with or without a line editor |
+//! | [`client`] | connection, session and screen put together |
+//! | [`address`] | `HOST`, `HOST:PORT`, `[::1]:PORT` with a default port |
+//!
+//! # Invariants
+//!
+//! - [`room`] and [`session`] know no sockets, no clock, no randomness and no hash order: the same
+//!   events give the same messages in the same order.
+//! - Nobody waits for a member who does not read: an outbox is bounded, and who fills it leaves.
+//! - No `write` per line: all that has gathered for a member leaves in one.
+//! - Octets from the network reach a terminal or a log only through [`printable::printable`].
+//! - Deliberately absent: history (who joins sees nothing from before), private messages, flood
+//!   control, authentication and encryption.
+
+pub mod address;
+pub mod client;
+pub mod hall;
+pub mod journal;
+pub mod lines;
+pub mod message;
+pub mod name;
+pub mod printable;
+pub mod room;
+pub mod screen;
+pub mod server;
+pub mod session;
+
+/// Port of the server unless told otherwise.
+pub const DEFAULT_PORT: u16 = 20001;
+
+/// Longest line of the protocol in octets, its end not counted. 4,000 characters of any script fit.
+pub const MAX_LINE_LEN: usize = 16 * 1024;
