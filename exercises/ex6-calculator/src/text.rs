@@ -1,0 +1,74 @@
+//! Received octets made safe to print.
+//!
+//! A terminal obeys what it is sent: an escape sequence in a message could move the cursor, change
+//! the colours or forge the line above. So whatever came from elsewhere passes through here on its
+//! way to a screen. Ordinary text in any script is left alone.
+
+use std::fmt::Write;
+
+/// The octets as text, with everything a terminal would act upon escaped: `\t`, `\x1b`, `\u{202e}`,
+/// and `\xff` for an octet that is not UTF-8.
+pub fn printable(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len());
+    for chunk in octets.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            push_printable(&mut text, char);
+        }
+        for octet in chunk.invalid() {
+            write!(text, "\\x{octet:02x}").expect("writing to a String cannot fail");
+        }
+    }
+    text
+}
+
+/// Like [`printable`], for one character.
+pub fn printable_char(char: char) -> String {
+    let mut text = String::new();
+    push_printable(&mut text, char);
+    text
+}
+
+fn push_printable(text: &mut String, char: char) {
+    let written = match char {
+        '\t' => write!(text, "\\t"),
+        _ if !is_unsafe(char) => write!(text, "{char}"),
+        _ if char.is_ascii() => write!(text, "\\x{:02x}", u32::from(char)),
+        _ => write!(text, "{}", char.escape_unicode()),
+    };
+    written.expect("writing to a String cannot fail");
+}
+
+/// Control characters, line and paragraph separators, and the invisible marks that reorder text.
+fn is_unsafe(char: char) -> bool {
+    char.is_control()
+        || matches!(char,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(octets: &[u8], expected: &str) {
+        assert_eq!(printable(octets), expected);
+    }
+
+    #[test]
+    fn ordinary_text_is_left_alone_and_the_rest_is_escaped() {
+        check("12 + 42".as_bytes(), "12 + 42");
+        check("héllo 😀 ÷".as_bytes(), "héllo 😀 ÷");
+        check(b"a\tb\x1b[2Jc\x07", "a\\tb\\x1b[2Jc\\x07");
+        check("\u{202e}evil\u{85}".as_bytes(), "\\u{202e}evil\\u{85}");
+        check(b"\xffA\xc3", "\\xffA\\xc3");
+    }
+
+    proptest! {
+        #[test]
+        fn no_control_character_survives(octets in any::<Vec<u8>>()) {
+            prop_assert!(!printable(&octets).chars().any(char::is_control));
+        }
+    }
+}
