@@ -213,7 +213,7 @@ impl<Out: Write, Warnings: Write> Client<Out, Warnings> {
                 None => return Ok(()),
             },
         };
-        self.send(name.as_str().as_bytes()).await?;
+        self.send(name.to_string().as_bytes()).await?;
         match self.reply().await? {
             None => return Ok(()),
             Some(Reply::Hello(name)) => self.prompt(&format!(
@@ -330,7 +330,6 @@ impl<Out: Write, Warnings: Write> Client<Out, Warnings> {
             Ok(true) => {}
             _ => self.warn("The server did not say goodbye.\n"),
         }
-        self.connection.close(GOODBYE_TIME).await;
     }
 
     fn show(&mut self, reply: &Reply) -> Result<(), ClientError> {

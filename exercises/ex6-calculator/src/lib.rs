@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | [`expression`] | `12 + 42`: parse, say where a line goes wrong, evaluate | no |
 //! | [`message`] | what the two sides say to each other: [`message::Request`], [`message::Reply`] | no |
-//! | [`line`] | bytes in, lines out, with a maximum | no |
+//! | [`mod@line`] | bytes in, lines out, with a maximum | no |
 //! | [`session`] | one client's conversation as a state machine: line in, reply and screen text out | no |
 //! | [`text`] | making received octets safe to print | no |
 //! | [`address`] | `HOST:PORT` and its short forms | only to look a name up |

@@ -8,7 +8,7 @@ use std::fmt;
 use rust_decimal::Decimal;
 
 use crate::expression::{Answer, Expression, ExpressionError};
-use crate::text::printable;
+use crate::text::is_unsafe;
 
 /// What a person types to leave, and what the client then sends.
 pub const QUIT: &str = "q";
@@ -17,7 +17,8 @@ pub const QUIT: &str = "q";
 pub const MAX_NAME_LEN: usize = 32;
 
 /// The name a client gives itself: 1 to 32 characters, without blanks around it and without
-/// control characters in it.
+/// control characters in it, invisible marks that reorder text among them. So it is always safe to
+/// print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -90,24 +91,16 @@ impl Name {
         match name.chars().count() {
             0 => Err(NameError::Empty),
             _ if name == QUIT => Err(NameError::Quit),
-            _ if name.chars().any(char::is_control) => Err(NameError::Control),
+            _ if name.contains(is_unsafe) => Err(NameError::Control),
             length if length > MAX_NAME_LEN => Err(NameError::TooLong { length }),
             _ => Ok(Self(name.to_owned())),
         }
     }
 }
 
-/// Safe to print: see [`printable`]. What goes over the wire is [`Name::as_str`].
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&printable(self.0.as_bytes()))
-    }
-}
-
-impl Name {
-    /// The name as it was given.
-    pub fn as_str(&self) -> &str {
-        &self.0
+        f.write_str(&self.0)
     }
 }
 
@@ -166,7 +159,7 @@ impl Reply {
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hello(name) => write!(f, "hello {}", name.as_str()),
+            Self::Hello(name) => write!(f, "hello {name}"),
             Self::Answer(answer) => write!(f, "= {answer}"),
             Self::Error(reason) => write!(f, "error: {reason}"),
             Self::Goodbye(reason) => write!(f, "goodbye: {reason}"),
@@ -182,11 +175,8 @@ mod tests {
 
     #[track_caller]
     fn check_name(line: &str, expected: Result<&str, NameError>) {
-        let name = Name::parse(line.as_bytes());
-        assert_eq!(
-            name.as_ref().map(Name::as_str),
-            expected.as_ref().map(|name| *name)
-        );
+        let name = Name::parse(line.as_bytes()).map(|name| name.to_string());
+        assert_eq!(name, expected.map(str::to_owned));
     }
 
     #[test]
@@ -198,6 +188,7 @@ mod tests {
         check_name(&"é".repeat(33), Err(NameError::TooLong { length: 33 }));
         check_name(" ", Err(NameError::Empty));
         check_name("A\x1b[31mda", Err(NameError::Control));
+        check_name("A\u{202e}da", Err(NameError::Control));
         check_name(" q", Err(NameError::Quit));
     }
 

@@ -60,15 +60,31 @@ impl Session {
         matches!(self.state, State::Over)
     }
 
-    /// Takes the next line of the client. Not to be called once the session is over.
+    /// Takes the next line of the client. Once the session is over there are only goodbyes.
     pub fn on_line(&mut self, line: Result<&[u8], LineTooLong>) -> Step {
-        match &self.state {
-            State::Named(name) => {
-                let name = name.clone();
-                self.on_request(&name, line)
+        let name = match &self.state {
+            State::Named(name) => name,
+            State::AwaitingName => return self.on_name(line),
+            State::Over => return self.quit(String::new()),
+        };
+        let received = line.map(printable).unwrap_or_default();
+        let reply = match line.map(Request::parse) {
+            Ok(Ok(Request::Quit)) => {
+                let screen = format!("{name}: {received}\n");
+                return self.quit(screen);
             }
-            State::AwaitingName | State::Over => self.on_name(line),
-        }
+            Ok(Ok(Request::Calculate(expression))) => match expression.evaluate() {
+                Ok(answer) => Reply::Answer(answer),
+                Err(error) => Reply::Error(error.to_string()),
+            },
+            Ok(Err(error)) => Reply::Error(error.to_string()),
+            Err(error) => Reply::Error(error.to_string()),
+        };
+        let screen = match &reply {
+            Reply::Error(_) => format!("{name}: {received} ({reply})\n"),
+            _ => format!("{name}: {received} {reply}\n"),
+        };
+        Step { screen, reply }
     }
 
     /// Ends the session from outside; what the server's screen shows, with its LF.
@@ -102,24 +118,6 @@ impl Session {
             screen,
             reply: Reply::Error(refusal),
         }
-    }
-
-    fn on_request(&mut self, name: &Name, line: Result<&[u8], LineTooLong>) -> Step {
-        let received = line.map(printable).unwrap_or_default();
-        let reply = match line.map(Request::parse) {
-            Ok(Ok(Request::Quit)) => return self.quit(format!("{name}: {received}\n")),
-            Ok(Ok(Request::Calculate(expression))) => match expression.evaluate() {
-                Ok(answer) => Reply::Answer(answer),
-                Err(error) => Reply::Error(error.to_string()),
-            },
-            Ok(Err(error)) => Reply::Error(error.to_string()),
-            Err(error) => Reply::Error(error.to_string()),
-        };
-        let screen = match &reply {
-            Reply::Error(_) => format!("{name}: {received} ({reply})\n"),
-            _ => format!("{name}: {received} {reply}\n"),
-        };
-        Step { screen, reply }
     }
 
     fn quit(&mut self, mut screen: String) -> Step {
@@ -171,8 +169,13 @@ mod tests {
     #[test]
     fn a_session_has_a_name_requests_and_a_goodbye() {
         let session = check(
-            &[Some(b" Ada "), Some(b"12 + 42"), Some(b"q")],
-            &["hello Ada", "= 54", "goodbye: session ended"],
+            &[Some(b" Ada "), Some(b"12 + 42"), Some(b"q"), Some(b"Eve")],
+            &[
+                "hello Ada",
+                "= 54",
+                "goodbye: session ended",
+                "goodbye: session ended",
+            ],
             "Session started: Ada (127.0.0.1:51234)\n\
              Ada: 12 + 42 = 54\n\
              Ada: q\n\

@@ -4,18 +4,21 @@
 //! the colours or forge the line above. So whatever came from elsewhere passes through here on its
 //! way to a screen. Ordinary text in any script is left alone.
 
-use std::fmt::Write;
-
 /// The octets as text, with everything a terminal would act upon escaped: `\t`, `\x1b`, `\u{202e}`,
 /// and `\xff` for an octet that is not UTF-8.
 pub fn printable(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     for chunk in octets.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            push_printable(&mut text, char);
+        for piece in chunk.valid().split_inclusive(is_unsafe) {
+            let unsafe_end = piece.chars().next_back().filter(|&char| is_unsafe(char));
+            let safe_len = piece.len() - unsafe_end.map_or(0, char::len_utf8);
+            text.push_str(&piece[..safe_len]);
+            if let Some(char) = unsafe_end {
+                text.push_str(&escape(char));
+            }
         }
         for octet in chunk.invalid() {
-            write!(text, "\\x{octet:02x}").expect("writing to a String cannot fail");
+            text.push_str(&format!("\\x{octet:02x}"));
         }
     }
     text
@@ -23,23 +26,24 @@ pub fn printable(octets: &[u8]) -> String {
 
 /// Like [`printable`], for one character.
 pub fn printable_char(char: char) -> String {
-    let mut text = String::new();
-    push_printable(&mut text, char);
-    text
+    if is_unsafe(char) {
+        escape(char)
+    } else {
+        char.to_string()
+    }
 }
 
-fn push_printable(text: &mut String, char: char) {
-    let written = match char {
-        '\t' => write!(text, "\\t"),
-        _ if !is_unsafe(char) => write!(text, "{char}"),
-        _ if char.is_ascii() => write!(text, "\\x{:02x}", u32::from(char)),
-        _ => write!(text, "{}", char.escape_unicode()),
-    };
-    written.expect("writing to a String cannot fail");
+fn escape(char: char) -> String {
+    match char {
+        '\t' => "\\t".to_owned(),
+        _ if char.is_ascii() => format!("\\x{:02x}", u32::from(char)),
+        _ => char.escape_unicode().to_string(),
+    }
 }
 
-/// Control characters, line and paragraph separators, and the invisible marks that reorder text.
-fn is_unsafe(char: char) -> bool {
+/// Whether a terminal would act upon the character instead of showing it: control characters, line
+/// and paragraph separators, and the invisible marks that reorder text.
+pub fn is_unsafe(char: char) -> bool {
     char.is_control()
         || matches!(char,
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -33,7 +33,7 @@ A line is a number, an operator (+ - * /) and a number, with spaces between them
 q, the end of the input (Ctrl-D) and Ctrl-C end the session."
 )]
 struct Arguments {
-    /// The server: IP, HOST or [IPV6], with or without :PORT.
+    /// The server: IP:PORT or HOST:PORT (IPv6 in brackets), or without the port for 20001.
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:20001", value_parser = endpoint)]
     server: Endpoint,
 

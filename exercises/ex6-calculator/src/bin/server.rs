@@ -29,7 +29,7 @@ Examples:
 Ctrl-C says goodbye to all clients and ends with status 0."
 )]
 struct Arguments {
-    /// Where to listen: IP:PORT, [IPV6]:PORT, HOST:PORT, or without the port for 20001.
+    /// Where to listen: IP:PORT or HOST:PORT (IPv6 in brackets), or without the port for 20001.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:20001", value_parser = endpoint)]
     bind: Endpoint,
 }
