@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The `harness` command. Everything is in the library; see `harness --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    harness::cli::main()
+}

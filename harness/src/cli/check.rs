@@ -1,0 +1,302 @@
+//! `harness check`.
+
+use super::{Failure, Format, INTERRUPTED, colours, default_out, fault, library, print};
+use crate::conduct::{Plan, Progress, conduct};
+use crate::lab::{self, Exercise};
+use crate::manifest;
+use crate::report::{self, Report};
+use crate::results::Run;
+use crate::scenario::{Library, Scenario};
+use crate::world::Isolation;
+use indicatif::{ProgressBar, ProgressStyle};
+use miette::{Result, miette};
+use rand::RngExt as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  harness check                  check the submission in this folder
+  harness check ada ex6 ex8      two exercises of the submission in the folder ada
+  harness check ada --seed 42    with the same random choices as another run
+  harness check ada --format json > report.json")]
+pub(super) struct Arguments {
+    /// The submission's folder (default: this one), then exercises or checks (ex6, ex6/arithmetic).
+    #[arg(value_name = "DIR | EXERCISE | CHECK")]
+    words: Vec<String>,
+    /// Fixes every random choice.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How the report is written on standard output.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Where the evidence is kept.
+    #[arg(long, value_name = "DIR", default_value_os_t = default_out())]
+    out: PathBuf,
+    /// Uses the scenario files in a folder instead of the built-in ones.
+    #[arg(long, value_name = "DIR")]
+    scenarios: Option<PathBuf>,
+    /// How many scenarios at the same time, where each can have its own network (default: 3 per core).
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let (dir, selection) = split(&arguments.words)?;
+    let library = library(arguments.scenarios.as_deref())?;
+    let submission = manifest::read(&dir)?;
+    let scenarios = select(&library, &submission, &selection)?;
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let plan = Plan {
+        scenarios,
+        isolation: Isolation::probe(),
+        seed: arguments
+            .seed
+            .unwrap_or_else(|| rand::rng().random_range(0..1_000_000)),
+        jobs: arguments.jobs.unwrap_or(3 * cores),
+        submission,
+    };
+    let Some(run) = conduct_visibly(&plan)? else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "interrupted; every program was stopped, nothing was recorded"
+        );
+        return Ok(INTERRUPTED);
+    };
+    let only = checks_of(&library, &selection);
+    let mut report = Report::new(&run, &only);
+    report.notes.extend(left_out(&plan, &library, &selection));
+    let folder = run.save(&arguments.out, &report)?;
+    match arguments.format {
+        Format::Json => print(&report::json::render(&report).map_err(fault)?)?,
+        Format::Text => {
+            print(&report::text::render(&report, colours()))?;
+            print(&format!("evidence in {}\n", folder.display()))?;
+        }
+    }
+    Ok(report.outcome().exit_status())
+}
+
+/// The folder, and what is selected in it: words that read like ids are ids.
+fn split(words: &[String]) -> Result<(PathBuf, Vec<String>)> {
+    let is_id = |word: &String| {
+        let (exercise, check) = word
+            .split_once('/')
+            .map_or((word.as_str(), None), |(exercise, check)| {
+                (exercise, Some(check))
+            });
+        Exercise::from_str(exercise).is_ok() && check != Some("")
+    };
+    let (ids, dirs): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| is_id(word));
+    let dir = match dirs[..] {
+        [] => PathBuf::from("."),
+        [dir] => PathBuf::from(dir),
+        [_, second, ..] => {
+            return Err(miette!(
+                help = "exercises are ex1 to ex8, checks read like ex6/arithmetic",
+                "one folder at a time; what is `{second}`?"
+            ));
+        }
+    };
+    for id in &ids {
+        if id.contains('/') && lab::find_check(id).is_none() {
+            let help = lab::nearest(id, lab::CHECKS.iter().map(|(id, _)| *id))
+                .map_or("`harness list` shows all checks".to_owned(), |near| {
+                    format!("did you mean {near}?")
+                });
+            return Err(miette!(help = help, "the lab has no check `{id}`"));
+        }
+    }
+    Ok((dir, ids.into_iter().cloned().collect()))
+}
+
+/// The scenarios to play: those of the submission's exercises, or of what is selected.
+fn select(
+    library: &Library,
+    submission: &manifest::Submission,
+    selection: &[String],
+) -> Result<Vec<Scenario>> {
+    for id in selection {
+        let exercise = id
+            .split('/')
+            .next()
+            .and_then(|id| Exercise::from_str(id).ok());
+        let handed_in = exercise.is_some_and(|exercise| {
+            submission.programs.contains_key(&exercise) || submission.papers.contains(&exercise)
+        });
+        if !handed_in {
+            return Err(miette!(
+                help = "`harness init` shows how such a section looks",
+                "the submission's lab.toml has no section for {id}"
+            ));
+        }
+        if !library
+            .scenarios
+            .iter()
+            .any(|scenario| concerns(scenario, id))
+        {
+            return Err(miette!(
+                help = "`harness list` shows the checks that can be tried",
+                "this harness has no scenario for {id}"
+            ));
+        }
+    }
+    let wanted = |scenario: &&Scenario| {
+        submission.programs.contains_key(&scenario.exercise)
+            && (selection.is_empty()
+                || needed(library, selection)
+                    .iter()
+                    .any(|id| concerns(scenario, id)))
+    };
+    let scenarios: Vec<Scenario> = library.scenarios.iter().filter(wanted).cloned().collect();
+    if scenarios.is_empty() {
+        return Err(miette!(
+            help = "`harness list` shows the checks that can be tried",
+            "nothing in this submission can be checked"
+        ));
+    }
+    Ok(scenarios)
+}
+
+/// What is selected and every check that it needs: without those, a failure could not be told from another's.
+fn needed(library: &Library, selection: &[String]) -> Vec<String> {
+    let mut ids = selection.to_vec();
+    let mut done = 0;
+    while let Some(id) = ids.get(done).cloned() {
+        done += 1;
+        let checks = library
+            .scenarios
+            .iter()
+            .flat_map(|scenario| &scenario.checks);
+        for need in checks
+            .filter(|check| check.id == id)
+            .flat_map(|check| &check.needs)
+        {
+            if !ids.contains(need) {
+                ids.push(need.clone());
+            }
+        }
+    }
+    ids
+}
+
+/// Whether a scenario belongs to an exercise or holds a check.
+fn concerns(scenario: &Scenario, id: &str) -> bool {
+    scenario.exercise.id() == id || scenario.checks.iter().any(|check| check.id == id)
+}
+
+/// The ids of the checks to report on; none means all.
+fn checks_of(library: &Library, selection: &[String]) -> Vec<String> {
+    let checks = library.scenarios.iter().flat_map(|scenario| {
+        scenario
+            .checks
+            .iter()
+            .map(move |check| (scenario.exercise.id(), &check.id))
+    });
+    checks
+        .filter(|(exercise, id)| {
+            selection
+                .iter()
+                .any(|selected| selected == exercise || selected == *id)
+        })
+        .map(|(_, id)| id.clone())
+        .collect()
+}
+
+/// Exercises that were handed in but have no checks here.
+fn left_out(plan: &Plan, library: &Library, selection: &[String]) -> Vec<String> {
+    let papers: Vec<&str> = plan
+        .submission
+        .papers
+        .iter()
+        .filter(|exercise| selection.is_empty() && library.of(**exercise).next().is_none())
+        .map(|exercise| exercise.id())
+        .collect();
+    if papers.is_empty() {
+        Vec::new()
+    } else {
+        vec![format!(
+            "{}: handed in, but this harness has no checks for it yet",
+            papers.join(", ")
+        )]
+    }
+}
+
+/// Carries out the plan with progress on a terminal. None when it was interrupted.
+fn conduct_visibly(plan: &Plan) -> Result<Option<Run>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(fault)?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let (stop, stopped) = watch::channel(false);
+        let (progress, told) = mpsc::unbounded_channel();
+        let display = tokio::task::spawn_local(display(told, plan.scenarios.len()));
+        let conducted = conduct(plan, stopped, progress);
+        tokio::pin!(conducted);
+        let mut interrupted = false;
+        let run = loop {
+            tokio::select! {
+                run = &mut conducted => break run,
+                asked = interruption(), if !interrupted => {
+                    asked.map_err(fault)?;
+                    interrupted = true;
+                    // Nobody waiting for it means that everything is over already.
+                    let _ = stop.send(true);
+                }
+            }
+        };
+        display.await.map_err(fault)?;
+        let run = run.map_err(fault)?;
+        Ok((!interrupted).then_some(run))
+    })
+}
+
+/// Ctrl-C, or a request to terminate.
+async fn interruption() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
+    }
+}
+
+async fn display(mut told: mpsc::UnboundedReceiver<Progress>, scenarios: usize) {
+    let visible = std::io::stderr().is_terminal();
+    let bar = if visible {
+        ProgressBar::new(scenarios as u64)
+    } else {
+        ProgressBar::hidden()
+    };
+    if let Ok(style) =
+        ProgressStyle::with_template("{elapsed:>4} [{bar:24}] {pos}/{len} {wide_msg}")
+    {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let mut playing: Vec<String> = Vec::new();
+    while let Some(progress) = told.recv().await {
+        match progress {
+            Progress::Building(command) => bar.set_message(format!("building: {command}")),
+            Progress::WaitingForPort { port, holder } => {
+                bar.set_message(format!("waiting for port {port}, held by {holder}"))
+            }
+            Progress::Playing(name) => playing.push(name),
+            Progress::Played(name) => {
+                playing.retain(|other| *other != name);
+                bar.inc(1);
+            }
+        }
+        if !playing.is_empty() {
+            bar.set_message(playing.join(", "));
+        }
+    }
+    bar.finish_and_clear();
+}

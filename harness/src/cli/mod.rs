@@ -1,0 +1,156 @@
+//! The command line: arguments in, exit status out.
+//!
+//! Exit status: 0 every required check passed · 1 at least one failed · 2 usage, manifest or scenario error ·
+//! 3 nothing failed but something is open · 4 a fault of the harness · 130 interrupted.
+
+mod check;
+mod doctor;
+mod init;
+mod list;
+mod report;
+
+use crate::scenario::Library;
+use crate::stage;
+use crate::world::isolation;
+use clap::{Parser, Subcommand, ValueEnum};
+use miette::Result;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Exit status for a mistake in arguments, a manifest or a scenario.
+const USAGE: u8 = 2;
+/// Exit status for a fault of the harness.
+const FAULT: u8 = 4;
+/// Exit status after Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// Runs clients and servers of the socket-programming lab against scripted scenarios and grades them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "harness",
+    version,
+    after_help = "\
+Examples:
+  harness init my-lab            write a lab.toml for the programs in my-lab
+  harness check my-lab           check everything in it
+  harness check my-lab ex6       check the calculator only
+  harness check . ex6/arithmetic one check, in this folder
+  harness report lab-results/latest --format json
+
+Exit status: 0 every required check passed, 1 at least one failed, 2 usage, manifest or scenario error,
+3 nothing failed but something is inconclusive or could not run, 4 harness fault, 130 interrupted."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks one submission: a folder with a lab.toml.
+    Check(check::Arguments),
+    /// Shows the exercises and their checks.
+    List(list::Arguments),
+    /// Shows what this machine allows, and how to get more.
+    Doctor,
+    /// Writes a lab.toml guessed from the files found.
+    Init(init::Arguments),
+    /// Renders recorded results again, judging them anew without running anything.
+    Report(report::Arguments),
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    // Two hidden roles come first: they must be taken on before a second thread exists.
+    let mut words = std::env::args().skip(1);
+    match (words.next().as_deref(), words.next()) {
+        (Some(stage::STAGE_ARGUMENT), None) => {
+            return ExitCode::from(u8::try_from(stage::main()).unwrap_or(FAULT));
+        }
+        (Some(isolation::PROBE_ARGUMENT), Some(spec)) => {
+            return ExitCode::from(u8::try_from(isolation::probe_main(&spec)).unwrap_or(FAULT));
+        }
+        _ => {}
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let status = if error.use_stderr() { USAGE } else { 0 };
+            // A closed pipe is no error for help.
+            let _ = error.print();
+            return ExitCode::from(status);
+        }
+    };
+    let done = match arguments.command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::List(arguments) => list::run(&arguments),
+        Command::Doctor => doctor::run(),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+    };
+    let (status, error) = match done {
+        Ok(status) => (status, None),
+        Err(Failure::Usage(report)) => (USAGE, Some(report)),
+        Err(Failure::Fault(report)) => (FAULT, Some(report)),
+    };
+    if let Some(error) = error {
+        let _ = writeln!(io::stderr(), "{error:?}");
+    }
+    ExitCode::from(status)
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+enum Failure {
+    /// Something the user can mend.
+    Usage(miette::Report),
+    /// Something they cannot.
+    Fault(miette::Report),
+}
+
+impl From<miette::Report> for Failure {
+    fn from(report: miette::Report) -> Self {
+        Failure::Usage(report)
+    }
+}
+
+fn fault(error: impl std::fmt::Display) -> Failure {
+    Failure::Fault(miette::miette!("the harness cannot go on: {error}"))
+}
+
+/// The scenarios to use: built in, or a folder of the user's.
+fn library(scenarios: Option<&Path>) -> Result<Library> {
+    match scenarios {
+        Some(folder) => Library::from_folder(folder),
+        None => Library::built_in(),
+    }
+}
+
+/// Prints to standard output. Somebody who closes the pipe has seen enough.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(fault(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether standard output wants colours.
+fn colours() -> bool {
+    anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+}
+
+/// Where results go when nothing else is said.
+fn default_out() -> PathBuf {
+    PathBuf::from("lab-results")
+}

@@ -1,0 +1,202 @@
+//! The closed set of events: the only vocabulary between running programs and everything after it.
+//!
+//! The stage emits them, the evidence folder keeps them as JSON lines, and the judge, the transcript and the
+//! progress display consume them. Whatever is not an event cannot influence a verdict.
+
+use crate::lab::{Exercise, Transport};
+use chrono::{DateTime, FixedOffset};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// Who does something in a scenario: `server`, or a client's name in the scenario file.
+pub type Actor = String;
+
+/// Something that happened, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Microseconds since [`EventKind::ScenarioStarted`], by the monotonic clock.
+    pub at_us: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum EventKind {
+    /// The stage is set; no program has been started yet.
+    ScenarioStarted {
+        /// The scenario's name.
+        scenario: String,
+        /// Its exercise.
+        exercise: Exercise,
+        /// The seed of every random choice.
+        seed: u64,
+        /// The wall clock at `at_us` = 0, with the offset of the local time zone.
+        clock: DateTime<FixedOffset>,
+        /// What each actor of the scenario is called at login.
+        names: BTreeMap<Actor, String>,
+    },
+    /// The step with this index begins.
+    StepStarted {
+        /// Index into the scenario's steps.
+        step: usize,
+    },
+    /// The step with this index is over.
+    StepEnded {
+        /// Index into the scenario's steps.
+        step: usize,
+        /// How its waiting ended.
+        ended: Waiting,
+    },
+    /// A program was started.
+    Started {
+        /// Who it plays.
+        actor: Actor,
+        /// The words of its command.
+        command: Vec<String>,
+        /// Its process id.
+        pid: u32,
+    },
+    /// A program could not be started at all.
+    NotStarted {
+        /// Who it should have played.
+        actor: Actor,
+        /// The words of its command.
+        command: Vec<String>,
+        /// The system's reason.
+        error: String,
+    },
+    /// A socket of this program waits for peers, as the socket table says.
+    Listening {
+        /// Whose socket.
+        actor: Actor,
+        /// UDP (bound) or TCP (state LISTEN, RFC 9293 §3.3.2).
+        transport: Transport,
+        /// Its local address.
+        address: SocketAddr,
+    },
+    /// A person at the actor's keyboard typed this and pressed Enter.
+    Typed {
+        /// At whose keyboard.
+        actor: Actor,
+        /// The line, without its end.
+        line: String,
+    },
+    /// End of input at the actor's keyboard (Ctrl-D).
+    InputEnded {
+        /// At whose keyboard.
+        actor: Actor,
+    },
+    /// A signal was sent to the actor's process group.
+    Signalled {
+        /// To whom.
+        actor: Actor,
+        /// As in `kill -l`, such as `SIGINT`.
+        signal: String,
+    },
+    /// The actor left the room, and this is what it took.
+    Left {
+        /// Who left.
+        actor: Actor,
+        /// What a person would have had to do.
+        by: String,
+    },
+    /// The harness itself sent a datagram to the server.
+    DatagramSent {
+        /// Where to.
+        to: SocketAddr,
+        /// Payload length in octets.
+        octets: usize,
+        /// The payload, escaped and cut for people.
+        text: String,
+    },
+    /// New text on the actor's screen. Octets that are not UTF-8 appear as U+FFFD.
+    Output {
+        /// Whose screen.
+        actor: Actor,
+        /// The text as written by the program.
+        text: String,
+    },
+    /// The actor wrote more than it may; nothing more is read and it is killed.
+    OutputLimit {
+        /// Who.
+        actor: Actor,
+        /// How much was read, in octets.
+        octets: usize,
+    },
+    /// The actor's process ended.
+    Exited {
+        /// Who.
+        actor: Actor,
+        /// How.
+        ending: Ending,
+    },
+    /// The end; the programs still running at this point are stopped after it.
+    ScenarioEnded {
+        /// Nothing, or why the scenario could not be played to its end (a fault of the harness or machine).
+        fault: Option<String>,
+    },
+}
+
+/// How a step's waiting ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Waiting {
+    /// What was waited for is there.
+    Met,
+    /// It can no longer come, because the programs concerned have ended.
+    Hopeless,
+    /// It had not come when the time was up.
+    TimedOut,
+    /// An earlier step of the same check, or what the step rests on, had failed.
+    Skipped,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// It exited with this status.
+    Status(i32),
+    /// It was killed by this signal number.
+    Signal(i32),
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Status(status) => write!(f, "with status {status}"),
+            Ending::Signal(number) => match nix::sys::signal::Signal::try_from(*number) {
+                Ok(signal) => write!(f, "by {signal}"),
+                Err(_) => write!(f, "by signal {number}"),
+            },
+        }
+    }
+}
+
+impl EventKind {
+    /// The actor concerned, if it is about one.
+    pub fn actor(&self) -> Option<&str> {
+        match self {
+            EventKind::Started { actor, .. }
+            | EventKind::NotStarted { actor, .. }
+            | EventKind::Listening { actor, .. }
+            | EventKind::Typed { actor, .. }
+            | EventKind::InputEnded { actor }
+            | EventKind::Signalled { actor, .. }
+            | EventKind::Left { actor, .. }
+            | EventKind::Output { actor, .. }
+            | EventKind::OutputLimit { actor, .. }
+            | EventKind::Exited { actor, .. } => Some(actor),
+            EventKind::ScenarioStarted { .. }
+            | EventKind::StepStarted { .. }
+            | EventKind::StepEnded { .. }
+            | EventKind::DatagramSent { .. }
+            | EventKind::ScenarioEnded { .. } => None,
+        }
+    }
+}

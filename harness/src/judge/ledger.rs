@@ -1,0 +1,308 @@
+//! What is known at one moment of a scenario: the fold of all events so far.
+//!
+//! The stage keeps one while the programs run, to know when a wait is over; the judge rebuilds the same one
+//! from recorded events. Both ask [`super::expect::evaluate`], so they cannot disagree about what was seen.
+
+use crate::event::{Actor, Ending, Event, EventKind, Waiting};
+use crate::lab::Transport;
+use crate::scenario::Scenario;
+use crate::scenario::model::SERVER;
+use crate::text;
+use chrono::{DateTime, Duration, FixedOffset};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The state of everything, as far as events tell.
+#[derive(Debug)]
+pub struct Ledger {
+    scenario: Arc<Scenario>,
+    clock: DateTime<FixedOffset>,
+    now_us: u64,
+    actors: BTreeMap<Actor, ActorState>,
+    /// The step that is being played.
+    step: Option<usize>,
+    /// The check that is being played.
+    check: Option<usize>,
+    /// Every line typed, in order.
+    pub typed: Vec<TypedLine>,
+    /// Why the scenario ended early, if it did.
+    pub fault: Option<String>,
+    /// Whether the scenario has ended.
+    pub ended: bool,
+}
+
+/// A line somebody typed.
+#[derive(Clone, Debug)]
+pub struct TypedLine {
+    /// At whose keyboard.
+    pub actor: Actor,
+    /// Without its end.
+    pub line: String,
+    /// During which step.
+    pub step: Option<usize>,
+    /// During which check.
+    pub check: Option<usize>,
+}
+
+/// What is known of one actor.
+#[derive(Debug, Default)]
+pub struct ActorState {
+    /// What it is called at login.
+    pub name: String,
+    /// Its command, once it was to be started.
+    pub command: Vec<String>,
+    /// Whether its process was started.
+    pub started: bool,
+    /// The system's reason why it was not.
+    pub start_error: Option<String>,
+    /// Sockets on which it waits for peers.
+    pub listening: Vec<(Transport, SocketAddr)>,
+    /// What it wrote.
+    pub screen: Screen,
+    /// How it ended.
+    pub ending: Option<Ending>,
+    /// How it left, if it did so as a person would.
+    pub left_by: Option<String>,
+    /// How much it had written when it was stopped for writing too much.
+    pub output_limit: Option<usize>,
+}
+
+/// Everything an actor wrote, with the moments.
+#[derive(Debug, Default)]
+pub struct Screen {
+    raw: String,
+    /// Where each piece begins, and when it came (µs).
+    pieces: Vec<(usize, u64)>,
+    /// Where the text since the last stimulus begins.
+    mark: usize,
+    /// Where the text since the stimulus before that begins.
+    previous_mark: usize,
+    /// Where the text since the beginning of the check begins.
+    check_mark: usize,
+}
+
+impl Screen {
+    /// Everything, as written.
+    pub fn raw(&self) -> &str {
+        &self.raw
+    }
+
+    /// Whether nothing but blanks was written.
+    pub fn is_blank(&self) -> bool {
+        text::clean(&self.raw).trim().is_empty()
+    }
+
+    /// As written since the last stimulus.
+    pub fn fresh_raw(&self) -> &str {
+        &self.raw[self.mark..]
+    }
+
+    /// Text since the last stimulus.
+    pub fn fresh(&self) -> String {
+        text::clean(&self.raw[self.mark..])
+    }
+
+    /// Text between the last two stimuli.
+    pub fn previous(&self) -> String {
+        text::clean(&self.raw[self.previous_mark..self.mark])
+    }
+
+    /// Text since the beginning of the check.
+    pub fn in_check(&self) -> String {
+        text::clean(&self.raw[self.check_mark..])
+    }
+
+    /// Lines since the last stimulus (or ever), each with the moment (µs) its end was written.
+    pub fn timed_lines(&self, ever: bool) -> Vec<(String, u64)> {
+        let start = if ever { 0 } else { self.mark };
+        let mut at = start;
+        self.raw[start..]
+            .split_inclusive('\n')
+            .map(|line| {
+                at += line.len();
+                (text::clean(line), self.moment(at - 1))
+            })
+            .collect()
+    }
+
+    /// When the octet at `place` was written.
+    fn moment(&self, place: usize) -> u64 {
+        let after = self.pieces.partition_point(|(start, _)| *start <= place);
+        after.checked_sub(1).map_or(0, |index| self.pieces[index].1)
+    }
+}
+
+impl Ledger {
+    /// Nothing has happened yet.
+    pub fn new(scenario: Arc<Scenario>) -> Self {
+        Ledger {
+            scenario,
+            clock: DateTime::default(),
+            now_us: 0,
+            actors: BTreeMap::new(),
+            step: None,
+            check: None,
+            typed: Vec::new(),
+            fault: None,
+            ended: false,
+        }
+    }
+
+    /// Takes one event into account.
+    pub fn apply(&mut self, event: &Event) {
+        self.now_us = event.at_us;
+        let at = event.at_us;
+        match &event.kind {
+            EventKind::ScenarioStarted { clock, names, .. } => {
+                self.clock = *clock;
+                for (actor, name) in names {
+                    self.state(actor).name.clone_from(name);
+                }
+            }
+            EventKind::StepStarted { step } => self.begin_step(*step),
+            EventKind::StepEnded { .. } => self.step = None,
+            EventKind::Started { actor, command, .. } => {
+                // A part that is played again begins with an empty screen.
+                let name = std::mem::take(&mut self.state(actor).name);
+                let state = ActorState {
+                    name,
+                    command: command.clone(),
+                    started: true,
+                    ..Default::default()
+                };
+                self.actors.insert(actor.clone(), state);
+            }
+            EventKind::NotStarted {
+                actor,
+                command,
+                error,
+            } => {
+                let state = self.state(actor);
+                state.command.clone_from(command);
+                state.start_error = Some(error.clone());
+            }
+            EventKind::Listening {
+                actor,
+                transport,
+                address,
+            } => {
+                self.state(actor).listening.push((*transport, *address));
+            }
+            EventKind::Typed { actor, line } => self.typed.push(TypedLine {
+                actor: actor.clone(),
+                line: line.clone(),
+                step: self.step,
+                check: self.check,
+            }),
+            EventKind::Left { actor, by } => self.state(actor).left_by = Some(by.clone()),
+            EventKind::Output { actor, text } => {
+                let screen = &mut self.state(actor).screen;
+                screen.pieces.push((screen.raw.len(), at));
+                screen.raw.push_str(text);
+            }
+            EventKind::OutputLimit { actor, octets } => {
+                self.state(actor).output_limit = Some(*octets)
+            }
+            EventKind::Exited { actor, ending } => self.state(actor).ending = Some(*ending),
+            EventKind::ScenarioEnded { fault } => {
+                self.fault.clone_from(fault);
+                self.ended = true;
+            }
+            EventKind::InputEnded { .. }
+            | EventKind::Signalled { .. }
+            | EventKind::DatagramSent { .. } => {}
+        }
+    }
+
+    fn begin_step(&mut self, step: usize) {
+        self.step = Some(step);
+        let scenario = Arc::clone(&self.scenario);
+        let Some(direction) = scenario.steps.get(step) else {
+            return;
+        };
+        let new_check = direction.check != self.check;
+        self.check = direction.check;
+        for state in self.actors.values_mut() {
+            let screen = &mut state.screen;
+            if new_check {
+                screen.check_mark = screen.raw.len();
+            }
+            if direction.action.is_stimulus() {
+                screen.previous_mark = screen.mark;
+                screen.mark = screen.raw.len();
+            }
+        }
+    }
+
+    fn state(&mut self, actor: &str) -> &mut ActorState {
+        self.actors.entry(actor.to_owned()).or_default()
+    }
+
+    /// What is known of an actor, if anything.
+    pub fn actor(&self, actor: &str) -> Option<&ActorState> {
+        self.actors.get(actor)
+    }
+
+    /// What people call an actor: its login name for clients.
+    pub fn name_of<'a>(&'a self, actor: &'a str) -> &'a str {
+        match self.actors.get(actor) {
+            Some(state) if actor != SERVER && !state.name.is_empty() => &state.name,
+            _ => actor,
+        }
+    }
+
+    /// The wall clock at a moment of the scenario.
+    pub fn clock_at(&self, at_us: u64) -> DateTime<FixedOffset> {
+        self.clock + Duration::microseconds(i64::try_from(at_us).unwrap_or(i64::MAX / 2))
+    }
+
+    /// The step that is being played.
+    pub fn current_step(&self) -> Option<usize> {
+        self.step
+    }
+
+    /// The last event's moment (µs).
+    pub fn now_us(&self) -> u64 {
+        self.now_us
+    }
+
+    /// How many lines were typed during a step.
+    pub fn typed_during(&self, step: usize) -> usize {
+        self.typed
+            .iter()
+            .filter(|typed| typed.step == Some(step))
+            .count()
+    }
+
+    /// The server's best listening socket: of the wanted transport if there is one, at the wanted port if
+    /// there are several.
+    pub fn server_socket(
+        &self,
+        transport: Transport,
+        port: Option<u16>,
+    ) -> Option<(Transport, SocketAddr)> {
+        let sockets = &self.actors.get(SERVER)?.listening;
+        sockets.iter().copied().min_by_key(|(found, address)| {
+            (
+                *found != transport,
+                Some(address.port()) != port,
+                address.port(),
+            )
+        })
+    }
+}
+
+/// How a step's waiting ended, in words for people, with what the actor was doing.
+pub fn describe_waiting(ended: Waiting, waited_us: u64) -> String {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "seconds with one decimal, for people"
+    )]
+    let seconds = waited_us as f64 / 1e6;
+    match ended {
+        Waiting::TimedOut => format!("waited {seconds:.1} s"),
+        Waiting::Met | Waiting::Hopeless => format!("after {seconds:.1} s"),
+        Waiting::Skipped => "was not tried".to_owned(),
+    }
+}

@@ -1,0 +1,391 @@
+//! The judge: events in, verdicts out. Pure: a recorded run can be judged again without running it.
+//!
+//! [`ledger`] folds events into what is known, [`expect`] says whether a step is satisfied by it, [`clock`] and
+//! [`number`] recognise answers in any common form. Invariants: no clock, no files, no processes; the same
+//! events always give the same verdicts.
+
+pub mod clock;
+pub mod expect;
+pub mod ledger;
+pub mod number;
+
+pub use ledger::Ledger;
+
+use crate::event::{Event, EventKind, Waiting};
+use crate::lab::{Exercise, Kind};
+use crate::scenario::{Action, Scenario};
+use crate::text;
+use expect::{Finding, Miss, evaluate};
+use ledger::describe_waiting;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The sentence of the sheet is satisfied.
+    Pass,
+    /// It is not.
+    Fail,
+    /// It could not be tried: a check it needs did not pass, or the machine lacks something.
+    NotRun,
+    /// It was tried, and what was seen decides nothing.
+    Inconclusive,
+}
+
+/// The outcome of one check: a row of the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Such as `ex6/arithmetic`.
+    pub id: String,
+    /// Its exercise.
+    pub exercise: Exercise,
+    /// What it says.
+    pub title: String,
+    /// Required or advice.
+    pub kind: Kind,
+    /// What it came to.
+    pub status: Status,
+    /// Points earned.
+    pub points: f64,
+    /// Points possible; 0 for a check whose outcome is left out of the sum.
+    pub max_points: f64,
+    /// What was typed or sent last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<String>,
+    /// What should have happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What happened instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub got: Option<String>,
+    /// Why it was judged so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// A question that helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The sentence of the sheet it enforces.
+    pub sheet: String,
+    /// Where in the scenario it was decided.
+    pub see: String,
+    /// Files with the evidence, relative to the results folder.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub evidence: BTreeMap<String, String>,
+    /// How long the check took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// Why nothing of a scenario could be played.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "obstacle", rename_all = "kebab-case")]
+pub enum Obstacle {
+    /// The machine or the manifest lacks something: left out of the sum.
+    Lacks {
+        /// What, as a phrase after "needs".
+        what: String,
+    },
+    /// The submission could not be built.
+    Build {
+        /// The build's command, ending and last words.
+        because: String,
+    },
+}
+
+/// Where a step failed.
+struct Failure {
+    step: usize,
+    miss: Miss,
+    ended: Waiting,
+    waited_us: u64,
+    sent: Option<String>,
+    got: Option<String>,
+    unsure: bool,
+}
+
+/// What is collected about one check while the events are read.
+#[derive(Default)]
+struct Docket {
+    began_us: Option<u64>,
+    ended_us: u64,
+    steps_done: usize,
+    sent: Option<String>,
+    failure: Option<Failure>,
+}
+
+/// Judges one scenario. `scenario` must have its placeholders filled as it was when the events were recorded.
+pub fn judge(scenario: &Arc<Scenario>, events: &[Event]) -> Vec<Verdict> {
+    let mut ledger = Ledger::new(Arc::clone(scenario));
+    let mut dockets: Vec<Docket> = scenario.checks.iter().map(|_| Docket::default()).collect();
+    let mut setup: Option<Failure> = None;
+    let mut step_began = 0;
+    for event in events {
+        match &event.kind {
+            EventKind::StepStarted { step } => {
+                step_began = event.at_us;
+                if let Some(docket) = docket_of(scenario, &mut dockets, *step) {
+                    docket.began_us.get_or_insert(event.at_us);
+                }
+            }
+            EventKind::StepEnded { step, ended } => {
+                let Some(direction) = scenario.steps.get(*step) else {
+                    continue;
+                };
+                let waited_us = event.at_us - step_began;
+                let failure = failure(*step, &direction.action, *ended, waited_us, &ledger);
+                match docket_of(scenario, &mut dockets, *step) {
+                    Some(docket) => {
+                        docket.ended_us = event.at_us;
+                        docket.steps_done += usize::from(*ended != Waiting::Skipped);
+                        if docket.failure.is_none() {
+                            docket.failure = failure.map(|failure| Failure {
+                                sent: docket.sent.clone(),
+                                ..failure
+                            });
+                        }
+                    }
+                    None => setup = setup.or(failure),
+                }
+            }
+            EventKind::Typed { line, .. } => note_sent(scenario, &ledger, &mut dockets, line),
+            EventKind::DatagramSent { octets, text, .. } => {
+                note_sent(
+                    scenario,
+                    &ledger,
+                    &mut dockets,
+                    &format!("a datagram of {octets} octets: {text}"),
+                );
+            }
+            _ => {}
+        }
+        ledger.apply(event);
+    }
+    let checks = scenario.checks.iter().enumerate().zip(dockets);
+    checks
+        .map(|((index, _), docket)| verdict(scenario, index, docket, setup.as_ref(), &ledger))
+        .collect()
+}
+
+fn docket_of<'d>(
+    scenario: &Scenario,
+    dockets: &'d mut [Docket],
+    step: usize,
+) -> Option<&'d mut Docket> {
+    dockets.get_mut(scenario.steps.get(step)?.check?)
+}
+
+fn note_sent(scenario: &Scenario, ledger: &Ledger, dockets: &mut [Docket], what: &str) {
+    if let Some(docket) = ledger
+        .current_step()
+        .and_then(|step| docket_of(scenario, dockets, step))
+    {
+        docket.sent = Some(text::shorten(&text::visible(what), 100));
+    }
+}
+
+fn failure(
+    step: usize,
+    action: &Action,
+    ended: Waiting,
+    waited_us: u64,
+    ledger: &Ledger,
+) -> Option<Failure> {
+    if ended == Waiting::Skipped {
+        return None;
+    }
+    let (Finding::NotYet(miss) | Finding::Hopeless(miss)) = evaluate(step, action, ledger) else {
+        return None;
+    };
+    let unsure = matches!(action, Action::See(see) if see.unsure);
+    let got = ledger.actor(&miss.actor).map(|state| {
+        let fresh = match action {
+            Action::See(see) if see.ever => state.screen.raw(),
+            Action::Start { .. } | Action::Running { .. } => state.screen.raw(),
+            _ => state.screen.fresh_raw(),
+        };
+        let words = text::last_words(fresh, 240);
+        if words.is_empty() {
+            "nothing".to_owned()
+        } else {
+            words
+        }
+    });
+    Some(Failure {
+        step,
+        miss,
+        ended,
+        waited_us,
+        sent: None,
+        got,
+        unsure,
+    })
+}
+
+fn verdict(
+    scenario: &Scenario,
+    index: usize,
+    docket: Docket,
+    setup: Option<&Failure>,
+    ledger: &Ledger,
+) -> Verdict {
+    let check = &scenario.checks[index];
+    let mut verdict = blank_verdict(scenario, index);
+    verdict.duration_ms = docket
+        .began_us
+        .map_or(0, |began| (docket.ended_us - began) / 1000);
+    let steps = scenario
+        .steps
+        .iter()
+        .filter(|step| step.check == Some(index))
+        .count();
+    match (docket.failure.as_ref().or(setup), &ledger.fault) {
+        (Some(failure), _) => {
+            verdict.status = if failure.unsure {
+                Status::Inconclusive
+            } else {
+                Status::Fail
+            };
+            verdict.sent = failure.sent.clone();
+            verdict.expected = Some(failure.miss.expected.clone());
+            verdict.got.clone_from(&failure.got);
+            let waiting = describe_waiting(failure.ended, failure.waited_us);
+            verdict.because = Some(format!("{waiting}: {}", failure.miss.because));
+            verdict.hint = check.hints.first().cloned();
+            verdict.see = format!("{}:{}", scenario.file, scenario.steps[failure.step].place);
+            if failure.unsure {
+                verdict.max_points = 0.0;
+                verdict.because = Some(format!(
+                    "{}; the screens cannot decide it: what crosses the wire would",
+                    failure.miss.because
+                ));
+            }
+        }
+        (None, fault) if docket.steps_done < steps || !ledger.ended => {
+            verdict.status = Status::Inconclusive;
+            verdict.max_points = 0.0;
+            let fault = fault
+                .clone()
+                .unwrap_or_else(|| "its recording is incomplete".to_owned());
+            verdict.because = Some(format!("the scenario was not played to its end: {fault}"));
+        }
+        (None, _) => {
+            verdict.status = Status::Pass;
+            verdict.points = check.points;
+        }
+    }
+    verdict
+}
+
+fn blank_verdict(scenario: &Scenario, index: usize) -> Verdict {
+    let check = &scenario.checks[index];
+    Verdict {
+        id: check.id.clone(),
+        exercise: scenario.exercise,
+        title: check.title.clone(),
+        kind: check.kind,
+        status: Status::NotRun,
+        points: 0.0,
+        max_points: check.points,
+        sent: None,
+        expected: None,
+        got: None,
+        because: None,
+        hint: None,
+        sheet: check.sheet.clone(),
+        see: format!("{}:{}", scenario.file, check.place),
+        evidence: BTreeMap::new(),
+        duration_ms: 0,
+    }
+}
+
+/// The verdicts on a scenario that could not be played.
+pub fn not_played(scenario: &Scenario, obstacle: &Obstacle) -> Vec<Verdict> {
+    let verdict = |index| {
+        let mut verdict = blank_verdict(scenario, index);
+        match obstacle {
+            Obstacle::Lacks { what } => {
+                verdict.max_points = 0.0;
+                verdict.because = Some(format!("needs {what}"));
+            }
+            Obstacle::Build { because } => {
+                verdict.status = Status::Fail;
+                verdict.expected = Some("the build succeeds".to_owned());
+                verdict.because = Some(because.clone());
+                verdict.hint = Some(
+                    "Does the build command of lab.toml work when you run it in that folder?"
+                        .to_owned(),
+                );
+            }
+        }
+        verdict
+    };
+    (0..scenario.checks.len()).map(verdict).collect()
+}
+
+/// Settles what checks need of each other: one that failed while a check it needs did not pass says nothing of
+/// its own, so it counts as not run. Returns the verdicts in the order of the lab.
+pub fn settle_needs(scenarios: &[&Scenario], mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+    let needs: BTreeMap<&str, &[String]> = scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.checks)
+        .map(|check| (check.id.as_str(), check.needs.as_slice()))
+        .collect();
+    let found: BTreeMap<String, Status> = verdicts
+        .iter()
+        .map(|verdict| (verdict.id.clone(), verdict.status))
+        .collect();
+    for verdict in &mut verdicts {
+        if matches!(verdict.status, Status::Pass | Status::NotRun) {
+            continue;
+        }
+        if let Some((need, status)) = unmet(&verdict.id, &needs, &found) {
+            verdict.status = Status::NotRun;
+            let outcome = match status {
+                Status::Fail => "failed",
+                Status::Inconclusive => "was inconclusive",
+                _ => "was not run",
+            };
+            verdict.because = Some(format!("needs {need}, which {outcome}"));
+            // A need that the machine could not try is no fault of the submission.
+            verdict.max_points = if status == Status::Fail {
+                verdict.max_points
+            } else {
+                0.0
+            };
+            (verdict.sent, verdict.expected, verdict.got, verdict.hint) = (None, None, None, None);
+        }
+    }
+    verdicts.sort_by_key(|verdict| {
+        crate::lab::find_check(&verdict.id).map_or(usize::MAX, |(place, _)| place)
+    });
+    verdicts
+}
+
+/// The first check, near or far, that `id` needs and that did not pass.
+fn unmet<'a>(
+    id: &str,
+    needs: &BTreeMap<&str, &'a [String]>,
+    found: &BTreeMap<String, Status>,
+) -> Option<(&'a str, Status)> {
+    // Scenario files can name needs in a circle; a path longer than all checks has come round.
+    fn search<'a>(
+        id: &str,
+        needs: &BTreeMap<&str, &'a [String]>,
+        found: &BTreeMap<String, Status>,
+        depth: usize,
+    ) -> Option<(&'a str, Status)> {
+        if depth > needs.len() {
+            return None;
+        }
+        needs.get(id)?.iter().find_map(|need| {
+            let deeper = search(need, needs, found, depth + 1);
+            match found.get(need) {
+                Some(Status::Pass) | None => deeper,
+                Some(status) => deeper.or(Some((need.as_str(), *status))),
+            }
+        })
+    }
+    search(id, needs, found, 0)
+}

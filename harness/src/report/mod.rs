@@ -1,0 +1,176 @@
+//! The report on a run: made once from verdicts, rendered by [`text`] and [`json`].
+
+pub mod json;
+pub mod text;
+
+use crate::event::EventKind;
+use crate::judge::{Status, Verdict};
+use crate::lab::{Exercise, Kind};
+use crate::results::Run;
+use crate::world::Level;
+use serde::{Deserialize, Serialize};
+
+/// The format of the report.
+pub const SCHEMA: &str = "socket-lab/report/v1";
+
+/// A report: what the JSON form holds, and what every other form is made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The format.
+    pub schema: String,
+    /// Whose programs.
+    pub submission: SubmissionName,
+    /// The seed of every random choice.
+    pub seed: u64,
+    /// Points earned.
+    pub score: f64,
+    /// Points possible among the checks that could be decided.
+    pub max_score: f64,
+    /// What the machine allowed.
+    pub isolation: IsolationNote,
+    /// Every check, in the order of the lab.
+    pub checks: Vec<Verdict>,
+    /// Remarks on what was seen, worth no points.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Whose programs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubmissionName {
+    /// As the manifest says.
+    pub student: String,
+    /// The folder.
+    pub dir: String,
+}
+
+/// What the machine allowed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IsolationNote {
+    /// The rung of the ladder.
+    pub level: Level,
+    /// Whether the wire was watched.
+    pub capture: bool,
+    /// What was not to be had.
+    pub missing: Vec<String>,
+    /// What programs shared with the machine.
+    pub shared: String,
+}
+
+/// The outcome of a whole check, as an exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every required check passed.
+    Passed,
+    /// At least one required check failed.
+    Failed,
+    /// Nothing failed, but something is open.
+    Open,
+}
+
+impl Outcome {
+    /// 0, 1 or 3.
+    pub fn exit_status(self) -> u8 {
+        match self {
+            Outcome::Passed => 0,
+            Outcome::Failed => 1,
+            Outcome::Open => 3,
+        }
+    }
+}
+
+impl Report {
+    /// The report on a run; with `only`, on those checks alone.
+    pub fn new(run: &Run, only: &[String]) -> Self {
+        let mut checks = run.verdicts();
+        if !only.is_empty() {
+            checks.retain(|check| only.contains(&check.id));
+        }
+        let isolation = IsolationNote {
+            level: run.isolation.level,
+            capture: false,
+            missing: run
+                .isolation
+                .trials
+                .iter()
+                .filter(|trial| trial.error.is_some())
+                .map(|trial| trial.what.clone())
+                .collect(),
+            shared: run.isolation.shared().to_owned(),
+        };
+        let notes = notes(run, &checks);
+        Report {
+            schema: SCHEMA.to_owned(),
+            submission: SubmissionName {
+                student: run.student.clone(),
+                dir: run.dir.display().to_string(),
+            },
+            seed: run.seed,
+            score: checks.iter().map(|check| check.points).sum(),
+            max_score: checks.iter().map(|check| check.max_points).sum(),
+            isolation,
+            checks,
+            notes,
+        }
+    }
+
+    /// What it comes to.
+    pub fn outcome(&self) -> Outcome {
+        let required = || {
+            self.checks
+                .iter()
+                .filter(|check| check.kind == Kind::Required)
+        };
+        if required().any(|check| check.status == Status::Fail) {
+            Outcome::Failed
+        } else if required().any(|check| check.status != Status::Pass) {
+            Outcome::Open
+        } else {
+            Outcome::Passed
+        }
+    }
+
+    /// The exercises it is about.
+    pub fn exercises(&self) -> Vec<Exercise> {
+        let mut exercises: Vec<Exercise> = self.checks.iter().map(|check| check.exercise).collect();
+        exercises.dedup();
+        exercises
+    }
+}
+
+/// Remarks from what was seen, worth no points.
+fn notes(run: &Run, checks: &[Verdict]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let reported = |exercise| checks.iter().any(|check| check.exercise == exercise);
+    for scene in run
+        .scenes
+        .iter()
+        .filter(|scene| reported(scene.scenario.exercise))
+    {
+        let exercise = scene.scenario.exercise;
+        for event in &scene.events {
+            let note = match &event.kind {
+                EventKind::Left { by, .. } if !by.starts_with("typing") => Some(format!(
+                    "{exercise}: the word for leaving had no effect; {by} worked (set quit = \"…\" in lab.toml if there is a word)"
+                )),
+                EventKind::Listening {
+                    transport, address, ..
+                } => {
+                    let expected = exercise.endpoint();
+                    let usual = expected.is_none_or(|(wanted, port)| {
+                        wanted != *transport || port == address.port()
+                    });
+                    (!usual && run.isolation.level != Level::L0)
+                        .then(|| format!("{exercise}: the server listens on {transport} {address}; the sheet's port is {}", expected.map_or(0, |(_, port)| port)))
+                }
+                _ => None,
+            };
+            if let Some(note) = note
+                && !notes.contains(&note)
+            {
+                notes.push(note);
+            }
+        }
+    }
+    notes
+}

@@ -1,0 +1,227 @@
+//! The report for people at a terminal.
+//!
+//! One line a check; then what is open, and last what failed, each with everything needed to see why.
+
+use super::{Outcome, Report};
+use crate::judge::{Status, Verdict};
+use crate::lab::Kind;
+use crate::text::visible;
+use anstyle::{AnsiColor, Style};
+use std::fmt::Write as _;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const OPEN: Style = AnsiColor::Yellow.on_default();
+const QUIET: Style = Style::new().dimmed();
+const LOUD: Style = Style::new().bold();
+
+/// The report as text, with colours or without.
+pub fn render(report: &Report, colours: bool) -> String {
+    let mut page = Page {
+        text: String::new(),
+        colours,
+    };
+    page.head(report);
+    for exercise in report.exercises() {
+        let _ = writeln!(page.text);
+        page.line(LOUD, &format!("{exercise}  {}", exercise.title()));
+        for check in report
+            .checks
+            .iter()
+            .filter(|check| check.exercise == exercise)
+        {
+            page.row(check);
+        }
+    }
+    page.details(report);
+    page.foot(report);
+    page.text
+}
+
+struct Page {
+    text: String,
+    colours: bool,
+}
+
+impl Page {
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.colours {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn line(&mut self, style: Style, text: &str) {
+        let painted = self.paint(style, text);
+        let _ = writeln!(self.text, "{painted}");
+    }
+
+    fn head(&mut self, report: &Report) {
+        self.line(LOUD, &visible(&report.submission.student));
+        let facts = format!(
+            "seed {} · isolation {}: {}",
+            report.seed, report.isolation.level, report.isolation.shared
+        );
+        self.line(QUIET, &facts);
+    }
+
+    fn row(&mut self, check: &Verdict) {
+        let name = check
+            .id
+            .split_once('/')
+            .map_or(check.id.as_str(), |(_, name)| name);
+        let status = self.paint(style_of(check), &format!("{:<13}", word_of(check)));
+        let points = match (check.kind, check.status) {
+            (Kind::Required, _) if check.max_points > 0.0 => {
+                format!("{}/{}", check.points, check.max_points)
+            }
+            (Kind::Required, _) => "–".to_owned(),
+            (Kind::Robustness, _) => String::new(),
+        };
+        let _ = writeln!(
+            self.text,
+            "  {status} {name:<25} {points:>5}  {}",
+            check.title
+        );
+    }
+
+    fn details(&mut self, report: &Report) {
+        let groups: [(&str, fn(&Verdict) -> bool); 4] = [
+            ("Not run", |check| check.status == Status::NotRun),
+            ("Inconclusive", |check| check.status == Status::Inconclusive),
+            ("Advice", |check| {
+                check.status == Status::Fail && check.kind == Kind::Robustness
+            }),
+            ("Failed", |check| {
+                check.status == Status::Fail && check.kind == Kind::Required
+            }),
+        ];
+        if !report.notes.is_empty() {
+            let _ = writeln!(self.text);
+            self.line(LOUD, "Notes");
+            for note in &report.notes {
+                let _ = writeln!(self.text, "  {}", visible(note));
+            }
+        }
+        for (title, belongs) in groups {
+            let checks: Vec<&Verdict> = report
+                .checks
+                .iter()
+                .filter(|check| belongs(check))
+                .collect();
+            if checks.is_empty() {
+                continue;
+            }
+            let _ = writeln!(self.text);
+            self.line(LOUD, title);
+            for check in checks {
+                self.detail(check);
+            }
+        }
+    }
+
+    fn detail(&mut self, check: &Verdict) {
+        let head = self.paint(style_of(check), &check.id);
+        let _ = writeln!(self.text, "  {head}  {}", check.title);
+        let fields = [
+            ("sent", &check.sent),
+            ("expected", &check.expected),
+            ("got", &check.got),
+            ("because", &check.because),
+        ];
+        for (label, value) in fields {
+            if let Some(value) = value {
+                self.field(label, &visible(value));
+            }
+        }
+        if check.status == Status::Fail {
+            self.field("sheet", &format!("“{}”", check.sheet));
+        }
+        if let Some(hint) = &check.hint {
+            self.field("hint", hint);
+        }
+        if check.status != Status::NotRun {
+            self.field("see", &check.see);
+            if let Some(transcript) = check.evidence.get("transcript") {
+                self.field("", transcript);
+            }
+        }
+    }
+
+    fn field(&mut self, label: &str, value: &str) {
+        let label = self.paint(QUIET, &format!("{label:<9}"));
+        let _ = writeln!(self.text, "      {label} {value}");
+    }
+
+    fn foot(&mut self, report: &Report) {
+        let count = |status, kind| {
+            report
+                .checks
+                .iter()
+                .filter(|check| check.status == status && check.kind == kind)
+                .count()
+        };
+        let required = |status| count(status, Kind::Required);
+        let mut parts = vec![
+            format!("{} passed", required(Status::Pass)),
+            format!("{} failed", required(Status::Fail)),
+        ];
+        for (status, word) in [
+            (Status::Inconclusive, "inconclusive"),
+            (Status::NotRun, "not run"),
+        ] {
+            if required(status) > 0 {
+                parts.push(format!("{} {word}", required(status)));
+            }
+        }
+        if count(Status::Fail, Kind::Robustness) > 0 {
+            parts.push(format!(
+                "{} pieces of advice",
+                count(Status::Fail, Kind::Robustness)
+            ));
+        }
+        let style = match report.outcome() {
+            Outcome::Passed => GOOD,
+            Outcome::Failed => BAD,
+            Outcome::Open => OPEN,
+        };
+        let _ = writeln!(self.text);
+        self.line(
+            style,
+            &format!(
+                "{} of {} points · {}",
+                report.score,
+                report.max_score,
+                parts.join(", ")
+            ),
+        );
+        let left_out = report
+            .checks
+            .iter()
+            .filter(|check| check.kind == Kind::Required && check.max_points == 0.0)
+            .count();
+        if left_out > 0 {
+            self.line(OPEN, &format!("{left_out} required checks could not be decided here and are left out of the points"));
+        }
+    }
+}
+
+fn word_of(check: &Verdict) -> &'static str {
+    match (check.status, check.kind) {
+        (Status::Pass, _) => "✓ pass",
+        (Status::Fail, Kind::Required) => "✗ fail",
+        (Status::Fail, Kind::Robustness) => "! advice",
+        (Status::NotRun, _) => "· not run",
+        (Status::Inconclusive, _) => "? unsure",
+    }
+}
+
+fn style_of(check: &Verdict) -> Style {
+    match (check.status, check.kind) {
+        (Status::Pass, _) => GOOD,
+        (Status::Fail, Kind::Required) => BAD,
+        (Status::Fail, Kind::Robustness) | (Status::Inconclusive, _) => OPEN,
+        (Status::NotRun, _) => QUIET,
+    }
+}

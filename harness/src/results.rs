@@ -1,0 +1,235 @@
+//! The evidence folder: everything needed to judge a run again without running it.
+//!
+//! ```text
+//! RESULTS/run.json                       the submission, the seed, the level, every scenario as it was played
+//! RESULTS/scenes/NAME/events.jsonl       what happened, an event a line
+//! RESULTS/scenes/NAME/transcript.txt     the same for people
+//! RESULTS/report.json, report.txt        what came of it
+//! ```
+
+use crate::conduct::Plan;
+use crate::event::Event;
+use crate::judge::{self, Obstacle, Verdict};
+use crate::report::Report;
+use crate::scenario::Scenario;
+use crate::transcript;
+use crate::world::Isolation;
+use miette::{Result, miette};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The format of `run.json`.
+const SCHEMA: &str = "socket-lab/run/v1";
+
+/// One check of one submission, as it happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The format.
+    pub schema: String,
+    /// The harness that recorded it.
+    pub version: String,
+    /// Whose programs.
+    pub student: String,
+    /// The submission's folder.
+    pub dir: PathBuf,
+    /// The seed of every random choice.
+    pub seed: u64,
+    /// What the machine allowed.
+    pub isolation: Isolation,
+    /// Every scenario, in the order of the lab.
+    pub scenes: Vec<Scene>,
+}
+
+/// One scenario, as it was played.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scene {
+    /// With its placeholders filled.
+    pub scenario: Scenario,
+    /// Why it was not played, if it was not.
+    pub obstacle: Option<Obstacle>,
+    /// What happened; kept in a file of its own.
+    #[serde(skip)]
+    pub events: Vec<Event>,
+}
+
+impl Run {
+    /// A run that was played to a plan.
+    pub fn new(plan: &Plan, scenes: Vec<Scene>) -> Self {
+        Run {
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            student: plan.submission.student.clone(),
+            dir: plan.submission.dir.clone(),
+            seed: plan.seed,
+            isolation: plan.isolation.clone(),
+            scenes,
+        }
+    }
+
+    /// Every verdict, in the order of the lab.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let scenarios: Vec<&Scenario> = self.scenes.iter().map(|scene| &scene.scenario).collect();
+        let verdicts = self.scenes.iter().flat_map(|scene| {
+            let mut verdicts = match &scene.obstacle {
+                Some(obstacle) => judge::not_played(&scene.scenario, obstacle),
+                None => judge::judge(&Arc::new(scene.scenario.clone()), &scene.events),
+            };
+            if !scene.events.is_empty() {
+                let name = &scene.scenario.name;
+                for verdict in &mut verdicts {
+                    verdict.evidence.insert(
+                        "transcript".to_owned(),
+                        format!("scenes/{name}/transcript.txt"),
+                    );
+                    verdict
+                        .evidence
+                        .insert("events".to_owned(), format!("scenes/{name}/events.jsonl"));
+                }
+            }
+            verdicts
+        });
+        judge::settle_needs(&scenarios, verdicts.collect())
+    }
+
+    /// Writes the evidence into a new folder below `out`, named by the moment, and points `out/latest` at it.
+    ///
+    /// # Errors
+    /// When something cannot be written; the message names it.
+    pub fn save(&self, out: &Path, report: &Report) -> Result<PathBuf> {
+        let folder = new_folder(out)?;
+        write(&folder.join("run.json"), &json(self)?)?;
+        write(&folder.join("report.json"), &json(report)?)?;
+        write(
+            &folder.join("report.txt"),
+            &crate::report::text::render(report, false),
+        )?;
+        for scene in self.scenes.iter().filter(|scene| !scene.events.is_empty()) {
+            let place = folder.join("scenes").join(&scene.scenario.name);
+            fs::create_dir_all(&place)
+                .map_err(|error| miette!("cannot make {}: {error}", place.display()))?;
+            let mut lines = String::new();
+            for event in &scene.events {
+                lines.push_str(
+                    &serde_json::to_string(event)
+                        .map_err(|error| miette!("an event cannot be written: {error}"))?,
+                );
+                lines.push('\n');
+            }
+            write(&place.join("events.jsonl"), &lines)?;
+            write(
+                &place.join("transcript.txt"),
+                &transcript::render(&scene.scenario, &scene.events),
+            )?;
+        }
+        point_latest(out, &folder);
+        Ok(folder)
+    }
+
+    /// Reads a recorded run.
+    ///
+    /// # Errors
+    /// When the folder holds none, or a file of it is damaged (with the line).
+    pub fn load(folder: &Path) -> Result<Self> {
+        let path = folder.join("run.json");
+        let text = fs::read_to_string(&path).map_err(|error| {
+            miette!(
+                help = "name a folder that `harness check` has written, such as lab-results/latest",
+                "cannot read {}: {error}",
+                path.display()
+            )
+        })?;
+        let mut run: Run = serde_json::from_str(&text)
+            .map_err(|error| miette!("{} is damaged: {error}", path.display()))?;
+        if run.schema != SCHEMA {
+            return Err(miette!(
+                "{} has the format {}, this harness reads {SCHEMA}",
+                path.display(),
+                run.schema
+            ));
+        }
+        for scene in run
+            .scenes
+            .iter_mut()
+            .filter(|scene| scene.obstacle.is_none())
+        {
+            let path = folder
+                .join("scenes")
+                .join(&scene.scenario.name)
+                .join("events.jsonl");
+            let text = fs::read_to_string(&path)
+                .map_err(|error| miette!("cannot read {}: {error}", path.display()))?;
+            let parse = |(index, line): (usize, &str)| {
+                serde_json::from_str(line)
+                    .map_err(|error| miette!("{}:{}: {error}", path.display(), index + 1))
+            };
+            scene.events = text.lines().enumerate().map(parse).collect::<Result<_>>()?;
+        }
+        Ok(run)
+    }
+}
+
+/// Makes `out/DATE-TIME`, with a number behind it when there is one already.
+fn new_folder(out: &Path) -> Result<PathBuf> {
+    let advice = "choose another folder with --out";
+    fs::create_dir_all(out).map_err(|error| {
+        miette!(
+            help = advice,
+            "cannot make the results folder {}: {error}",
+            out.display()
+        )
+    })?;
+    let stamp = chrono::Local::now().format("%Y-%m-%d-%H%M%S").to_string();
+    for number in 1..1000 {
+        let name = if number == 1 {
+            stamp.clone()
+        } else {
+            format!("{stamp}-{number}")
+        };
+        let folder = out.join(name);
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(miette!(
+                    help = advice,
+                    "cannot make {}: {error}",
+                    folder.display()
+                ));
+            }
+        }
+    }
+    Err(miette!(
+        "{} is full of results of this second",
+        out.display()
+    ))
+}
+
+/// A convenience: when it cannot be made (a file of that name, another run at the same moment), nothing is lost.
+fn point_latest(out: &Path, folder: &Path) {
+    let Some(name) = folder.file_name() else {
+        return;
+    };
+    let temporary = out.join(format!(".latest-{}", std::process::id()));
+    let _ = fs::remove_file(&temporary);
+    if std::os::unix::fs::symlink(name, &temporary).is_ok()
+        && fs::rename(&temporary, out.join("latest")).is_err()
+    {
+        let _ = fs::remove_file(&temporary);
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string_pretty(value)
+        .map(|text| text + "\n")
+        .map_err(|error| miette!("cannot be written as JSON: {error}"))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    let mut file = fs::File::create(path)
+        .map_err(|error| miette!("cannot make {}: {error}", path.display()))?;
+    file.write_all(text.as_bytes())
+        .map_err(|error| miette!("cannot write {}: {error}", path.display()))
+}

@@ -1,0 +1,12 @@
+//! Scenarios: stage directions for a server, its clients and the people at their keyboards.
+//!
+//! [`model`] is what a scenario is, [`parse`] reads one from KDL and says where it is wrong, [`library`]
+//! holds those built into the program and loads a folder that overrides them. A scenario is a value: it is
+//! parsed, validated and expanded completely before any program is started.
+
+pub mod library;
+pub mod model;
+pub mod parse;
+
+pub use library::Library;
+pub use model::{Action, Actors, CheckBlock, Need, Pattern, Place, Scenario, Step};

@@ -1,0 +1,924 @@
+//! Reads a scenario file (KDL 2) and says exactly where it is wrong.
+//!
+//! Everything is settled here: names of actors, ids of checks, verbs and their properties, placeholders, and
+//! group directions, which become one step per actor. A scenario that was read can be played.
+
+use super::model::{Action, Actors, CheckBlock, Need, Pattern, Place, SERVER, Scenario, See, Step};
+use crate::diagnostic::{Mistake, Source};
+use crate::event::Actor;
+use crate::lab::{self, Exercise, Transport};
+use kdl::{KdlDocument, KdlEntry, KdlNode, KdlValue};
+use miette::SourceSpan;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Box<Mistake>>;
+
+/// For how long something expected may take to appear, when the file does not say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(6);
+
+const STATEMENTS: [&str; 7] = [
+    "check", "start", "join", "network", "peer", "needs", "everyone",
+];
+const VERBS: [&str; 17] = [
+    "types",
+    "gives-name",
+    "quits",
+    "leaves",
+    "exits",
+    "dies",
+    "pauses",
+    "resumes",
+    "sees",
+    "does-not-see",
+    "is-running",
+    "listens",
+    "sees-every-line",
+    "takes-turns",
+    "sends",
+    "tries",
+    "tells-apart",
+];
+
+/// Reads every scenario of a file.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub fn parse(source: &Source) -> Result<Vec<Scenario>> {
+    let document: KdlDocument =
+        KdlDocument::parse(&source.text).map_err(|error| syntax_error(source, &error))?;
+    document
+        .nodes()
+        .iter()
+        .map(|node| Reader::new(source).scenario(node))
+        .collect()
+}
+
+fn syntax_error(source: &Source, error: &kdl::KdlError) -> Box<Mistake> {
+    let Some(first) = error.diagnostics.first() else {
+        return source.mistake((0, 0), "this is not KDL", "here", None);
+    };
+    source.mistake(
+        first.span,
+        first
+            .message
+            .clone()
+            .unwrap_or_else(|| "this is not KDL".to_owned()),
+        first.label.clone().unwrap_or_else(|| "here".to_owned()),
+        first.help.clone().or(Some(
+            "scenario files are KDL 2: a word, then values, then `{ … }`".to_owned(),
+        )),
+    )
+}
+
+/// Reads one scenario, remembering who is on stage.
+struct Reader<'s> {
+    source: &'s Source,
+    steps: Vec<Step>,
+    checks: Vec<CheckBlock>,
+    /// Clients in the order they were started.
+    clients: Vec<Actor>,
+    /// Whether the server was started.
+    has_server: bool,
+    /// Clients that left, died or quit.
+    gone: Vec<Actor>,
+    /// Who did the last thing; the one that "others" are other than.
+    last_actor: Option<Actor>,
+    check: Option<usize>,
+}
+
+impl<'s> Reader<'s> {
+    fn new(source: &'s Source) -> Self {
+        Reader {
+            source,
+            steps: Vec::new(),
+            checks: Vec::new(),
+            clients: Vec::new(),
+            has_server: false,
+            gone: Vec::new(),
+            last_actor: None,
+            check: None,
+        }
+    }
+
+    fn scenario(mut self, node: &KdlNode) -> Result<Scenario> {
+        if node.name().value() != "scenario" {
+            return Err(self.unknown(node, "statement", &["scenario"]));
+        }
+        let name = self.one_string(node, "the scenario's name")?;
+        let exercise: Exercise = match node.get("exercise") {
+            Some(KdlValue::String(id)) => id
+                .parse()
+                .map_err(|message: String| self.at(node, message, "unknown exercise", None))?,
+            _ => {
+                return Err(self.at(
+                    node,
+                    "a scenario says which exercise it is for",
+                    "here",
+                    Some("add exercise=ex6"),
+                ));
+            }
+        };
+        self.only_props(node, &["exercise"])?;
+        let mut needs = Vec::new();
+        let Some(children) = node.children() else {
+            return Err(self.at(
+                node,
+                "a scenario has directions between braces",
+                "this one is empty",
+                None,
+            ));
+        };
+        for child in children.nodes() {
+            match child.name().value() {
+                "needs" => match self
+                    .one_string(child, "what the machine must offer")?
+                    .as_str()
+                {
+                    "netns" => needs.push(Need::Netns),
+                    other => {
+                        return Err(self.at(
+                            child,
+                            format!("`{other}` is nothing a machine can offer"),
+                            "here",
+                            Some("write netns"),
+                        ));
+                    }
+                },
+                "check" => self.check_block(child)?,
+                _ => self.step(child)?,
+            }
+        }
+        if self.checks.is_empty() {
+            return Err(self.at(
+                node,
+                "a scenario without a check proves nothing",
+                "here",
+                Some("add a check block"),
+            ));
+        }
+        Ok(Scenario {
+            name,
+            exercise,
+            file: self.source.name.clone(),
+            needs,
+            steps: self.steps,
+            checks: self.checks,
+        })
+    }
+
+    fn check_block(&mut self, node: &KdlNode) -> Result<()> {
+        let ids = self.strings(node)?;
+        let [id, title] = &ids[..] else {
+            return Err(self.at(
+                node,
+                "a check has an id and a title",
+                "here",
+                Some("check \"ex6/arithmetic\" \"The server computes\" points=2 { … }"),
+            ));
+        };
+        let Some((_, kind)) = lab::find_check(id) else {
+            let help = lab::nearest(id, lab::CHECKS.iter().map(|(id, _)| *id))
+                .map(|near| format!("did you mean `{near}`?"));
+            return Err(self.at(
+                node,
+                format!("the lab has no check `{id}`"),
+                "unknown check",
+                help.as_deref(),
+            ));
+        };
+        if self.checks.iter().any(|check| check.id == *id) {
+            return Err(self.at(
+                node,
+                format!("the check `{id}` stands here twice"),
+                "the second",
+                None,
+            ));
+        }
+        let points = match node.get("points") {
+            None => 0.0,
+            Some(KdlValue::Integer(points)) => i32::try_from(*points).map_or(-1.0, f64::from),
+            Some(KdlValue::Float(points)) => *points,
+            Some(_) => -1.0,
+        };
+        if !(0.0..=100.0).contains(&points) {
+            return Err(self.at(node, "points are a number from 0 to 100", "here", None));
+        }
+        self.only_props(node, &["points"])?;
+        self.check = Some(self.checks.len());
+        let mut block = CheckBlock {
+            id: id.clone(),
+            title: title.clone(),
+            kind,
+            points,
+            sheet: String::new(),
+            hints: Vec::new(),
+            needs: Vec::new(),
+            place: self.place(node.name().span()),
+        };
+        let steps_before = self.steps.len();
+        for child in node.children().map(KdlDocument::nodes).unwrap_or_default() {
+            match child.name().value() {
+                "sheet" => block.sheet = self.one_string(child, "the sentence of the sheet")?,
+                "hint" => block.hints.push(self.one_string(child, "the hint")?),
+                "needs" => {
+                    let id = self.one_string(child, "the id of a check")?;
+                    if lab::find_check(&id).is_none() {
+                        let near = lab::nearest(&id, lab::CHECKS.iter().map(|(id, _)| *id));
+                        let help = near.map(|near| format!("did you mean `{near}`?"));
+                        return Err(self.at(
+                            child,
+                            format!("the lab has no check `{id}`"),
+                            "unknown check",
+                            help.as_deref(),
+                        ));
+                    }
+                    block.needs.push(id);
+                }
+                "check" => {
+                    return Err(self.at(child, "a check cannot stand in a check", "here", None));
+                }
+                _ => self.step(child)?,
+            }
+        }
+        if self.steps.len() == steps_before {
+            return Err(self.at(
+                node,
+                "a check without steps cannot fail",
+                "here",
+                Some("add what must be seen"),
+            ));
+        }
+        if block.sheet.is_empty() {
+            return Err(self.at(
+                node,
+                "a check names the sentence it enforces",
+                "here",
+                Some("add: sheet \"…\""),
+            ));
+        }
+        if block.hints.is_empty() {
+            return Err(self.at(
+                node,
+                "a check has at least one hint",
+                "here",
+                Some("add: hint \"a question to ask oneself\""),
+            ));
+        }
+        self.checks.push(block);
+        self.check = None;
+        Ok(())
+    }
+
+    fn step(&mut self, node: &KdlNode) -> Result<()> {
+        let subject = node.name().value();
+        match subject {
+            "start" => self.start(node),
+            "join" => self.join(node),
+            "network" => self.network(node),
+            "peer" => self.peer(node),
+            _ => self.direction(node, subject),
+        }
+    }
+
+    fn start(&mut self, node: &KdlNode) -> Result<()> {
+        self.only_props(node, &["as"])?;
+        let namesake = node
+            .get("as")
+            .and_then(KdlValue::as_string)
+            .map(str::to_owned);
+        if namesake
+            .as_ref()
+            .is_some_and(|name| !self.clients.contains(name))
+        {
+            return Err(self.at(
+                node,
+                "as= names a client that was started before",
+                "here",
+                Some("start client impostor as=ada"),
+            ));
+        }
+        let words = self.strings(node)?;
+        match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [SERVER] if self.has_server => {
+                Err(self.at(node, "the server is started once", "the second time", None))
+            }
+            [SERVER] => {
+                self.has_server = true;
+                self.push(
+                    node,
+                    Action::Start {
+                        actor: SERVER.to_owned(),
+                        namesake: None,
+                    },
+                );
+                Ok(())
+            }
+            ["client", ref names @ ..] if !names.is_empty() => {
+                for name in names {
+                    self.enter(node, name)?;
+                    self.push(
+                        node,
+                        Action::Start {
+                            actor: (*name).to_owned(),
+                            namesake: namesake.clone(),
+                        },
+                    );
+                }
+                Ok(())
+            }
+            _ => Err(self.at(
+                node,
+                "who is to be started?",
+                "here",
+                Some("write `start server` or `start client ada`"),
+            )),
+        }
+    }
+
+    /// `join ada bert`: each starts a client and logs in, completely, one after the other.
+    fn join(&mut self, node: &KdlNode) -> Result<()> {
+        self.only_props(node, &[])?;
+        for name in self.strings(node)? {
+            self.enter(node, &name)?;
+            self.push(
+                node,
+                Action::Start {
+                    actor: name.clone(),
+                    namesake: None,
+                },
+            );
+            self.push(node, Action::GiveName { actor: name });
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, node: &KdlNode, name: &str) -> Result<()> {
+        let valid = name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if !valid || STATEMENTS.contains(&name) || ["others", "anyone", SERVER].contains(&name) {
+            return Err(self.at(
+                node,
+                format!("`{name}` cannot be a client's name"),
+                "here",
+                Some("use small letters: ada"),
+            ));
+        }
+        let on_stage = self.clients.iter().any(|client| client == name);
+        if on_stage && !self.gone.iter().any(|client| client == name) {
+            return Err(self.at(node, format!("`{name}` is on stage already"), "here", None));
+        }
+        self.gone.retain(|client| client != name);
+        if !on_stage {
+            self.clients.push(name.to_owned());
+        }
+        Ok(())
+    }
+
+    fn network(&mut self, node: &KdlNode) -> Result<()> {
+        self.only_props(node, &["address", "buffers"])?;
+        if let Some(value) = node.get("address") {
+            let address = value.as_string().and_then(|text| text.parse().ok());
+            let address = address.ok_or_else(|| {
+                self.at(
+                    node,
+                    "address is an IPv4 address",
+                    "here",
+                    Some("address=\"192.0.2.10\""),
+                )
+            })?;
+            self.push(node, Action::AddAddress { address });
+        }
+        if let Some(value) = node.get("buffers") {
+            let octets = value
+                .as_integer()
+                .and_then(|octets| u32::try_from(octets).ok())
+                .filter(|octets| *octets >= 4096);
+            let octets = octets.ok_or_else(|| {
+                self.at(
+                    node,
+                    "buffers is a number of octets, at least 4096",
+                    "here",
+                    None,
+                )
+            })?;
+            self.push(node, Action::SmallBuffers { octets });
+        }
+        Ok(())
+    }
+
+    /// `peer sends "text"`, `peer sends octets=60000`, `peer sends hex="ff fe"`: datagrams of the harness's own.
+    fn peer(&mut self, node: &KdlNode) -> Result<()> {
+        self.only_props(node, &["octets", "hex"])?;
+        let words = self.strings(node)?;
+        let payload = match (&words[..], node.get("octets"), node.get("hex")) {
+            ([verb, text], None, None) if verb == "sends" => text.clone().into_bytes(),
+            ([verb], Some(KdlValue::Integer(octets)), None)
+                if verb == "sends" && (0..=65_507).contains(octets) =>
+            {
+                vec![b'x'; usize::try_from(*octets).unwrap_or(0)]
+            }
+            ([verb], None, Some(KdlValue::String(hex))) if verb == "sends" => {
+                let octets: std::result::Result<Vec<u8>, _> = hex
+                    .split_whitespace()
+                    .map(|pair| u8::from_str_radix(pair, 16))
+                    .collect();
+                octets.map_err(|_| {
+                    self.at(
+                        node,
+                        "hex is pairs of hexadecimal digits",
+                        "here",
+                        Some("hex=\"ff fe 00\""),
+                    )
+                })?
+            }
+            _ => {
+                let help = "peer sends \"text\", or octets=60000 (at most 65507), or hex=\"ff fe\"";
+                return Err(self.at(node, "a peer sends a datagram", "here", Some(help)));
+            }
+        };
+        self.push(node, Action::SendDatagram { payload });
+        Ok(())
+    }
+
+    fn direction(&mut self, node: &KdlNode, subject: &str) -> Result<()> {
+        let actors = self.subjects(node, subject)?;
+        let strings = self.strings(node)?;
+        let Some((verb, rest)) = strings.split_first() else {
+            return Err(self.at(
+                node,
+                format!("`{subject}` does nothing here"),
+                "a verb is missing",
+                Some("such as types, sees or leaves"),
+            ));
+        };
+        let one = || match &actors {
+            Actors::All(list) if list.len() == 1 => Ok(list[0].clone()),
+            _ => Err(self.at(
+                node,
+                format!("`{verb}` is for one at a time"),
+                "here",
+                Some("write one step for each"),
+            )),
+        };
+        let stimulus = |actor: Actor| -> Option<Action> {
+            Some(match verb.as_str() {
+                "gives-name" => Action::GiveName { actor },
+                "quits" => Action::Quit { actor },
+                "leaves" => Action::Leave { actor },
+                "dies" => Action::Kill { actor },
+                "pauses" => Action::Pause { actor },
+                "resumes" => Action::Resume { actor },
+                _ => return None,
+            })
+        };
+        let action = match verb.as_str() {
+            "types" => {
+                self.only_props(node, &["times"])?;
+                let times = self.number(node, "times")?.unwrap_or(1);
+                let lines = self.lines(node, rest, times)?;
+                Action::Type {
+                    actor: one()?,
+                    lines,
+                }
+            }
+            "gives-name" | "quits" | "leaves" | "dies" | "pauses" | "resumes" => {
+                self.only_props(node, &[])?;
+                let actor = one()?;
+                if ["quits", "leaves", "dies"].contains(&verb.as_str()) {
+                    self.gone.push(actor.clone());
+                }
+                stimulus(actor).ok_or_else(|| self.at(node, "unknown verb", "here", None))?
+            }
+            "exits" => {
+                self.only_props(node, &["within"])?;
+                Action::Exit {
+                    actor: one()?,
+                    within: self.within(node)?,
+                }
+            }
+            "is-running" => {
+                self.only_props(node, &[])?;
+                Action::Running { actor: one()? }
+            }
+            "tries" => {
+                self.only_props(node, &[])?;
+                let [line] = &self.lines(node, rest, 1)?[..] else {
+                    return Err(self.at(node, "one line at a time is tried", "here", None));
+                };
+                Action::Try {
+                    actor: one()?,
+                    line: line.clone(),
+                }
+            }
+            "tells-apart" => {
+                self.only_props(node, &[])?;
+                let texts = self.texts(node, rest)?.try_into();
+                let texts = texts.map_err(|_| {
+                    self.at(
+                        node,
+                        "two texts are told apart",
+                        "here",
+                        Some("ada tells-apart \"one text\" \"another\""),
+                    )
+                })?;
+                Action::TellApart {
+                    actor: one()?,
+                    texts,
+                }
+            }
+            "listens" => self.listens(node, &one()?, rest)?,
+            "sees" => Action::See(self.see(node, actors.clone(), rest)?),
+            "does-not-see" => {
+                self.only_props(node, &[])?;
+                Action::NotSee {
+                    actors: actors.list().to_vec(),
+                    pattern: Pattern::Texts(self.texts(node, rest)?),
+                }
+            }
+            "sees-every-line" => {
+                self.only_props(node, &["within", "introduced"])?;
+                let introduced = node
+                    .get("introduced")
+                    .and_then(KdlValue::as_bool)
+                    .unwrap_or(false);
+                Action::SeeHistory {
+                    actors: actors.list().to_vec(),
+                    introduced,
+                    within: self.within(node)?,
+                }
+            }
+            "takes-turns" => return self.take_turns(node, actors.list(), rest),
+            _ => return Err(self.unknown_verb(node, verb)),
+        };
+        if action.is_stimulus()
+            && let Actors::All(list) = &actors
+        {
+            self.last_actor = list.first().cloned();
+        }
+        self.push(node, action);
+        Ok(())
+    }
+
+    /// `everyone takes-turns "word {n}" times=2`: each types a line, all others see it, then the next.
+    fn take_turns(&mut self, node: &KdlNode, actors: &[Actor], rest: &[String]) -> Result<()> {
+        self.only_props(node, &["times"])?;
+        let times = self.number(node, "times")?.unwrap_or(1);
+        let [template] = rest else {
+            return Err(self.at(
+                node,
+                "takes-turns has one line as its pattern",
+                "here",
+                Some("takes-turns \"line {n} of {who}\""),
+            ));
+        };
+        for round in 1..=times {
+            for actor in actors {
+                let line = template
+                    .replace("{n}", &format!("{round:02}"))
+                    .replace("{who}", actor);
+                let others: Vec<Actor> = actors
+                    .iter()
+                    .filter(|other| *other != actor)
+                    .cloned()
+                    .collect();
+                self.push(
+                    node,
+                    Action::Type {
+                        actor: actor.clone(),
+                        lines: vec![line.clone()],
+                    },
+                );
+                self.push(
+                    node,
+                    Action::See(See {
+                        actors: Actors::All(others),
+                        pattern: Pattern::Texts(vec![line]),
+                        within: DEFAULT_WAIT,
+                        ever: false,
+                        unsure: false,
+                    }),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn listens(&self, node: &KdlNode, actor: &str, rest: &[String]) -> Result<Action> {
+        self.only_props(node, &[])?;
+        let help = Some("server listens udp, or: server listens udp everywhere");
+        if actor != SERVER {
+            return Err(self.at(node, "only the server listens", "here", help));
+        }
+        let (transport, everywhere) = match rest.iter().map(String::as_str).collect::<Vec<_>>()[..]
+        {
+            ["udp"] => (Transport::Udp, false),
+            ["tcp"] => (Transport::Tcp, false),
+            ["udp", "everywhere"] => (Transport::Udp, true),
+            ["tcp", "everywhere"] => (Transport::Tcp, true),
+            _ => return Err(self.at(node, "what does the server listen on?", "here", help)),
+        };
+        Ok(Action::Listens {
+            transport,
+            everywhere,
+        })
+    }
+
+    fn see(&self, node: &KdlNode, actors: Actors, rest: &[String]) -> Result<See> {
+        self.only_props(node, &["number", "count", "within", "ever", "otherwise"])?;
+        let count = self.number(node, "count")?.unwrap_or(1);
+        let number = match node.get("number") {
+            None => None,
+            #[expect(clippy::cast_precision_loss, reason = "numbers in scenarios are small")]
+            Some(KdlValue::Integer(number)) => Some(*number as f64),
+            Some(KdlValue::Float(number)) => Some(*number),
+            Some(_) => return Err(self.at(node, "number is a number", "here", Some("number=54"))),
+        };
+        // Quoted texts are looked for; bare words name kinds of things.
+        let bare = |entry: &&KdlEntry| {
+            let span = entry.span();
+            entry.name().is_none()
+                && !self.source.text[span.offset()..span.offset() + span.len()]
+                    .trim_start()
+                    .starts_with(['"', '#'])
+        };
+        let kinds: Vec<&str> = node
+            .entries()
+            .iter()
+            .filter(bare)
+            .skip(1)
+            .filter_map(|entry| entry.value().as_string())
+            .collect();
+        let pattern = match (&kinds[..], rest, number) {
+            ([], [], Some(number)) => Pattern::Number(number),
+            (["time"], [_], None) => Pattern::Time { count },
+            (["date"], [_], None) => Pattern::Date,
+            (["answer"], [_], None) => Pattern::Answer { count },
+            (["something"], [_], None) => Pattern::Something { new: false },
+            (["something-new"], [_], None) => Pattern::Something { new: true },
+            (["words"], [_, words @ ..], None) if !words.is_empty() => {
+                Pattern::OneLine(self.texts(node, words)?)
+            }
+            ([], [_, ..], None) => Pattern::Texts(self.texts(node, rest)?),
+            _ => {
+                let help = "sees \"text\", sees number=54, sees time, sees date, sees answer, sees something, sees something-new, sees words \"session\" \"ended\"";
+                return Err(self.at(node, "what is to be seen?", "here", Some(help)));
+            }
+        };
+        let unsure = match node.get("otherwise") {
+            None => false,
+            Some(KdlValue::String(word)) if word == "inconclusive" => true,
+            Some(_) => {
+                return Err(self.at(node, "otherwise can only be `inconclusive`", "here", None));
+            }
+        };
+        let ever = node
+            .get("ever")
+            .and_then(KdlValue::as_bool)
+            .unwrap_or(false);
+        Ok(See {
+            actors,
+            pattern,
+            within: self.within(node)?,
+            ever,
+            unsure,
+        })
+    }
+
+    fn subjects(&self, node: &KdlNode, subject: &str) -> Result<Actors> {
+        let present: Vec<Actor> = self
+            .clients
+            .iter()
+            .filter(|client| !self.gone.contains(client))
+            .cloned()
+            .collect();
+        match subject {
+            SERVER if self.has_server => Ok(Actors::All(vec![SERVER.to_owned()])),
+            "everyone" => Ok(Actors::All(present)),
+            "others" => {
+                let others = present
+                    .into_iter()
+                    .filter(|client| Some(client) != self.last_actor.as_ref())
+                    .collect();
+                Ok(Actors::All(others))
+            }
+            "anyone" => Ok(Actors::Any(
+                present.into_iter().chain([SERVER.to_owned()]).collect(),
+            )),
+            "any-client" => Ok(Actors::Any(present)),
+            _ if self.clients.iter().any(|client| client == subject) => {
+                Ok(Actors::All(vec![subject.to_owned()]))
+            }
+            _ => {
+                let known: Vec<&str> = self
+                    .clients
+                    .iter()
+                    .map(String::as_str)
+                    .chain(STATEMENTS)
+                    .chain(self.has_server.then_some(SERVER))
+                    .chain(["others", "anyone", "any-client"])
+                    .collect();
+                Err(self.unknown(node, "actor or statement", &known))
+            }
+        }
+    }
+
+    fn lines(&self, node: &KdlNode, texts: &[String], times: usize) -> Result<Vec<String>> {
+        if texts.is_empty() {
+            return Err(self.at(node, "what is typed?", "here", Some("types \"12 + 42\"")));
+        }
+        let texts = self.texts(node, texts)?;
+        Ok((1..=times)
+            .flat_map(|n| {
+                texts
+                    .iter()
+                    .map(move |text| text.replace("{n}", &format!("{n:02}")))
+            })
+            .collect())
+    }
+
+    /// Texts with `{repeat:N:x}` expanded. `{ada}` (a login name) and `{n}` stay for later.
+    fn texts(&self, node: &KdlNode, texts: &[String]) -> Result<Vec<String>> {
+        texts
+            .iter()
+            .map(|text| self.placeholders(node, text))
+            .collect()
+    }
+
+    fn placeholders(&self, node: &KdlNode, text: &str) -> Result<String> {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(open) = rest.find('{') {
+            let Some(close) = rest[open..].find('}').map(|close| open + close) else {
+                break;
+            };
+            out.push_str(&rest[..open]);
+            let inner = &rest[open + 1..close];
+            if let Some((count, piece)) = inner
+                .strip_prefix("repeat:")
+                .and_then(|inner| inner.split_once(':'))
+            {
+                let count: usize = count
+                    .parse()
+                    .ok()
+                    .filter(|count| *count <= 4000)
+                    .ok_or_else(|| {
+                        self.at(
+                            node,
+                            "repeat takes a number up to 4000",
+                            "here",
+                            Some("{repeat:3000:x}"),
+                        )
+                    })?;
+                out.push_str(&piece.repeat(count));
+            } else if inner == "n"
+                || inner == "word"
+                || self.clients.iter().any(|client| client == inner)
+            {
+                out.push_str(&rest[open..=close]);
+            } else {
+                let known = self.clients.iter().map(String::as_str).chain(["n", "word"]);
+                let help =
+                    lab::nearest(inner, known).map(|near| format!("did you mean {{{near}}}?"));
+                return Err(self.at(
+                    node,
+                    format!("`{{{inner}}}` stands for nothing"),
+                    "unknown placeholder",
+                    help.as_deref(),
+                ));
+            }
+            rest = &rest[close + 1..];
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn push(&mut self, node: &KdlNode, action: Action) {
+        self.steps.push(Step {
+            place: self.place(node.name().span()),
+            check: self.check,
+            action,
+        });
+    }
+
+    fn place(&self, span: SourceSpan) -> Place {
+        let (line, column) = self.source.position(span.offset());
+        Place { line, column }
+    }
+
+    fn within(&self, node: &KdlNode) -> Result<Duration> {
+        Ok(self
+            .number(node, "within")?
+            .map_or(DEFAULT_WAIT, |seconds| Duration::from_secs(seconds as u64)))
+    }
+
+    /// A whole number from 1 to 600 given as a property.
+    fn number(&self, node: &KdlNode, prop: &str) -> Result<Option<usize>> {
+        match node.get(prop) {
+            None => Ok(None),
+            Some(value) => value
+                .as_integer()
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|number| (1..=600).contains(number))
+                .map(Some)
+                .ok_or_else(|| {
+                    self.at(
+                        node,
+                        format!("{prop} is a whole number from 1 to 600"),
+                        "here",
+                        None,
+                    )
+                }),
+        }
+    }
+
+    fn strings(&self, node: &KdlNode) -> Result<Vec<String>> {
+        node.entries()
+            .iter()
+            .filter(|entry| entry.name().is_none())
+            .map(|entry| match entry.value() {
+                KdlValue::String(text) => Ok(text.clone()),
+                _ => Err(self.source.mistake(
+                    entry.span(),
+                    "a word or a quoted text is expected",
+                    "here",
+                    None,
+                )),
+            })
+            .collect()
+    }
+
+    fn one_string(&self, node: &KdlNode, what: &str) -> Result<String> {
+        match &self.strings(node)?[..] {
+            [text] => Ok(text.clone()),
+            _ => Err(self.at(
+                node,
+                format!("`{}` has one value: {what}", node.name().value()),
+                "here",
+                None,
+            )),
+        }
+    }
+
+    fn only_props(&self, node: &KdlNode, allowed: &[&str]) -> Result<()> {
+        for entry in node.entries() {
+            let Some(name) = entry.name() else { continue };
+            if !allowed.contains(&name.value()) {
+                let help = match lab::nearest(name.value(), allowed.iter().copied()) {
+                    Some(near) => Some(format!("did you mean `{near}`?")),
+                    None if allowed.is_empty() => Some("nothing with = belongs here".to_owned()),
+                    None => Some(format!("known here: {}", allowed.join(", "))),
+                };
+                return Err(self.source.mistake(
+                    entry.span(),
+                    format!("`{}` means nothing here", name.value()),
+                    "unknown property",
+                    help,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, node: &KdlNode, what: &str, known: &[&str]) -> Box<Mistake> {
+        let name = node.name().value();
+        let help = match lab::nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        self.at(
+            node,
+            format!("`{name}` is no {what}"),
+            "unknown",
+            Some(&help),
+        )
+    }
+
+    fn unknown_verb(&self, node: &KdlNode, verb: &str) -> Box<Mistake> {
+        let help = match lab::nearest(verb, VERBS) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("verbs: {}", VERBS.join(", ")),
+        };
+        let span = node
+            .entries()
+            .first()
+            .map_or_else(|| node.name().span(), KdlEntry::span);
+        self.source.mistake(
+            span,
+            format!("`{verb}` is nothing an actor can do"),
+            "unknown verb",
+            help,
+        )
+    }
+
+    fn at(
+        &self,
+        node: &KdlNode,
+        message: impl Into<String>,
+        label: &str,
+        help: Option<&str>,
+    ) -> Box<Mistake> {
+        self.source
+            .mistake(node.name().span(), message, label, help.map(str::to_owned))
+    }
+}

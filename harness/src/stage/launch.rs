@@ -1,0 +1,112 @@
+//! Starts a stage and collects its events.
+
+use super::{Job, STAGE_ARGUMENT};
+use crate::event::{Event, EventKind};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+/// No scenario takes this long unless the harness itself hangs.
+const AT_MOST: Duration = Duration::from_secs(300);
+
+/// How long a stage that was told to stop may take to clean up.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// Plays a job in a process of its own and returns every event; the last is always
+/// [`EventKind::ScenarioEnded`]. When `stop` becomes true the stage is ended at once.
+///
+/// # Errors
+/// When the stage process cannot be started.
+pub async fn launch(
+    job: &Job,
+    mut stop: watch::Receiver<bool>,
+    mut on_event: impl FnMut(&Event),
+) -> std::io::Result<Vec<Event>> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg(STAGE_ARGUMENT)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C is for the harness; it tells its stages.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let pid = child.id();
+    let mut events = Vec::new();
+    let collect = collect(&mut child, job, &mut events, &mut on_event);
+    let stopped = async {
+        // An error means that nobody can stop it any more.
+        if stop.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let fault = tokio::select! {
+        collected = collect => collected.err().map(|error| error.to_string()),
+        () = tokio::time::sleep(AT_MOST) => Some(format!("it was not over after {} s", AT_MOST.as_secs())),
+        () = stopped => Some("interrupted".to_owned()),
+    };
+    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok())
+        && fault.is_some()
+    {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    if tokio::time::timeout(STOP_WITHIN, child.wait())
+        .await
+        .is_err()
+    {
+        child.kill().await?;
+    }
+    let ended = events
+        .last()
+        .is_some_and(|event| matches!(event.kind, EventKind::ScenarioEnded { .. }));
+    if !ended {
+        let at_us = events.last().map_or(0, |event| event.at_us);
+        let fault = fault.unwrap_or_else(|| "the stage ended before the scenario did".to_owned());
+        let event = Event {
+            at_us,
+            kind: EventKind::ScenarioEnded { fault: Some(fault) },
+        };
+        on_event(&event);
+        events.push(event);
+    }
+    Ok(events)
+}
+
+async fn collect(
+    child: &mut Child,
+    job: &Job,
+    events: &mut Vec<Event>,
+    on_event: &mut impl FnMut(&Event),
+) -> std::io::Result<()> {
+    let (Some(mut input), Some(output), Some(mut errors)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(std::io::Error::other("the stage has no pipes"));
+    };
+    input
+        .write_all(serde_json::to_string(job)?.as_bytes())
+        .await?;
+    drop(input);
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next_line().await? {
+        let event: Event = serde_json::from_str(&line)?;
+        on_event(&event);
+        events.push(event);
+    }
+    let ended = events
+        .last()
+        .is_some_and(|event| matches!(event.kind, EventKind::ScenarioEnded { .. }));
+    if ended {
+        return Ok(());
+    }
+    let mut message = String::new();
+    let _ = errors.read_to_string(&mut message).await;
+    Err(std::io::Error::other(format!(
+        "the stage failed: {}",
+        message.trim()
+    )))
+}

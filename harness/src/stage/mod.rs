@@ -1,0 +1,72 @@
+//! The stage: plays one scenario with real programs, in a process of its own.
+//!
+//! ```text
+//! launch ──Job──▶ [stage process: namespace::enter → Play → programs] ──events, a line each──▶ launch
+//! ```
+//!
+//! [`launch`] is the outside, [`main`] the inside. A stage that is killed takes everything it started with it.
+//! Nothing here decides whether a program is right: it waits until [`crate::judge::expect`] is satisfied or
+//! time is up, and reports what happened.
+
+mod launch;
+mod play;
+mod program;
+mod recorder;
+
+pub use launch::launch;
+pub(crate) use program::command;
+
+use crate::event::{Actor, EventKind};
+use crate::manifest::Programs;
+use crate::scenario::Scenario;
+use crate::world::{Seclusion, namespace};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+/// The hidden argument that makes the program a stage.
+pub const STAGE_ARGUMENT: &str = "__stage";
+
+/// Everything a stage must know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// What to play, with its placeholders filled.
+    pub scenario: Scenario,
+    /// With whom.
+    pub programs: Programs,
+    /// How clients are called at login.
+    pub names: BTreeMap<Actor, String>,
+    /// The seed the scenario was filled with.
+    pub seed: u64,
+    /// Where.
+    pub seclusion: Seclusion,
+    /// The port for `{port}`.
+    pub port: u16,
+}
+
+/// The stage process: reads a [`Job`] from standard input, writes events to standard output.
+///
+/// Returns the exit status: 0 when the scenario was played, whatever came of it.
+pub fn main() -> i32 {
+    match set_up() {
+        Ok(job) => play::run(job),
+        Err(error) => {
+            let kind = EventKind::ScenarioEnded {
+                fault: Some(format!("the stage could not be set: {error}")),
+            };
+            let event = crate::event::Event { at_us: 0, kind };
+            if let Ok(line) = serde_json::to_string(&event) {
+                println!("{line}");
+            }
+            4
+        }
+    }
+}
+
+fn set_up() -> std::io::Result<Job> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    let job: Job = serde_json::from_str(&text)?;
+    namespace::enter(job.seclusion)?;
+    Ok(job)
+}

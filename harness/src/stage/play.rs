@@ -1,0 +1,612 @@
+//! Plays a scenario: does its steps, waits for its expectations, and ends every program.
+
+use super::Job;
+use super::program::Program;
+use super::recorder::Recorder;
+use crate::event::{Actor, EventKind, Waiting};
+use crate::judge::Ledger;
+use crate::judge::expect::{Finding, evaluate};
+use crate::manifest::NameStyle;
+use crate::scenario::model::{Action, SERVER};
+use crate::sys;
+use crate::text;
+use crate::world::{processes, sockets};
+use nix::sys::signal::Signal;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use tokio::time::Instant;
+
+/// For how long a server may take to open its socket.
+const READY_WITHIN: Duration = Duration::from_secs(15);
+
+/// How often the kernel's tables are looked at while something there is awaited: they announce nothing.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// For how long nothing is printed before the next line is typed, when the effect of the last was not seen.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// The same before it is said that something did not appear.
+const LONG_QUIET: Duration = Duration::from_millis(500);
+
+/// A program that never rests is not waited for any longer than this.
+const RESTLESS: Duration = Duration::from_secs(2);
+
+/// How long each way of leaving is given.
+const LEAVE_WITHIN: Duration = Duration::from_millis(1500);
+
+/// How long something expected may still take once the server has ended.
+const AFTER_THE_SERVER: Duration = Duration::from_secs(1);
+
+/// Plays the scenario and returns the stage's exit status.
+pub(super) fn run(job: Job) -> i32 {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("no runtime: {error}");
+            return 4;
+        }
+    };
+    let local = tokio::task::LocalSet::new();
+    let status = local.block_on(&runtime, Play::new(job).perform());
+    // Readers may still hold terminals of daemons; nobody waits for those.
+    runtime.shutdown_background();
+    status
+}
+
+struct Play {
+    job: Job,
+    recorder: Rc<Recorder>,
+    programs: BTreeMap<Actor, Program>,
+    /// Sockets the harness sent datagrams from, kept open so that answers are not refused.
+    peers: Vec<UdpSocket>,
+    /// The address a scenario has added for "the other computer".
+    address: Option<Ipv4Addr>,
+    /// Whether the effect of the last stimulus has been seen.
+    effect_seen: bool,
+}
+
+impl Play {
+    fn new(job: Job) -> Self {
+        let ledger = Ledger::new(Arc::new(job.scenario.clone()));
+        Play {
+            job,
+            recorder: Rc::new(Recorder::new(ledger)),
+            programs: BTreeMap::new(),
+            peers: Vec::new(),
+            address: None,
+            effect_seen: true,
+        }
+    }
+
+    async fn perform(mut self) -> i32 {
+        self.recorder.record(EventKind::ScenarioStarted {
+            scenario: self.job.scenario.name.clone(),
+            exercise: self.job.scenario.exercise,
+            seed: self.job.seed,
+            clock: chrono::Local::now().fixed_offset(),
+            names: self.job.names.clone(),
+        });
+        let mut terminate =
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(signal) => signal,
+                Err(_) => return 4,
+            };
+        let fault = tokio::select! {
+            played = self.steps() => played.err().map(|error| error.to_string()),
+            _ = terminate.recv() => Some("interrupted".to_owned()),
+        };
+        let interrupted = fault.as_deref() == Some("interrupted");
+        self.recorder.record(EventKind::ScenarioEnded { fault });
+        self.end_everything(interrupted).await;
+        0
+    }
+
+    async fn steps(&mut self) -> io::Result<()> {
+        let scenario = self.job.scenario.clone();
+        if let Some(address) = self.job.programs.address
+            && self.job.seclusion.network
+        {
+            sys::add_loopback_address(address, 1)?;
+            self.address = Some(address);
+        }
+        let mut failed: BTreeSet<Option<usize>> = BTreeSet::new();
+        for (index, step) in scenario.steps.iter().enumerate() {
+            let skip = failed.contains(&None)
+                || (failed.contains(&step.check) && !keeps_the_stage_as_expected(&step.action));
+            if skip {
+                self.recorder.record(EventKind::StepStarted { step: index });
+                self.recorder.record(EventKind::StepEnded {
+                    step: index,
+                    ended: Waiting::Skipped,
+                });
+                continue;
+            }
+            if step.action.is_stimulus() {
+                self.settle(if self.effect_seen { None } else { Some(QUIET) }, RESTLESS)
+                    .await;
+                self.effect_seen = false;
+            }
+            self.recorder.record(EventKind::StepStarted { step: index });
+            let ended = self.step(index, &step.action).await?;
+            self.recorder
+                .record(EventKind::StepEnded { step: index, ended });
+            if ended != Waiting::Met {
+                failed.insert(step.check);
+            } else if matches!(
+                step.action,
+                Action::See(_) | Action::SeeHistory { .. } | Action::Exit { .. }
+            ) {
+                self.effect_seen = true;
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, index: usize, action: &Action) -> io::Result<Waiting> {
+        match action {
+            Action::Start { actor, .. } if actor == SERVER => self.start_server().await?,
+            Action::Start { actor, .. } => self.start_client(actor).await,
+            Action::GiveName { actor } => {
+                if self.job.programs.name == NameStyle::Typed {
+                    let name = self.job.names.get(actor).cloned().unwrap_or_default();
+                    self.type_lines(actor, &[name]).await;
+                } else {
+                    // The name was given when the program was started: there is nothing whose effect is awaited.
+                    self.effect_seen = true;
+                }
+            }
+            Action::Type { actor, lines } => self.type_lines(actor, lines).await,
+            Action::Try { actor, line } => {
+                self.settle(None, RESTLESS).await;
+                self.type_lines(actor, std::slice::from_ref(line)).await;
+            }
+            Action::Quit { actor } => {
+                let quit = self.job.programs.quit.clone();
+                self.type_lines(actor, &[quit]).await;
+            }
+            Action::Leave { actor } => self.leave(actor).await,
+            Action::Kill { actor } => {
+                self.signal(actor, Signal::SIGKILL);
+                self.wait_for_end(actor, LEAVE_WITHIN).await;
+            }
+            Action::Pause { actor } => self.signal(actor, Signal::SIGSTOP),
+            Action::Resume { actor } => self.signal(actor, Signal::SIGCONT),
+            Action::SendDatagram { payload } => self.send_datagram(payload).await?,
+            Action::AddAddress { address } => {
+                // An address written into the code stands for the other computer's.
+                if self.address.is_none() {
+                    sys::add_loopback_address(*address, 2)?;
+                    self.address = Some(*address);
+                }
+            }
+            Action::SmallBuffers { octets } => {
+                for file in ["tcp_rmem", "tcp_wmem"] {
+                    std::fs::write(
+                        format!("/proc/sys/net/ipv4/{file}"),
+                        format!("{octets} {octets} {octets}"),
+                    )?;
+                }
+            }
+            Action::See(see) => return Ok(self.expect(index, action, see.within).await),
+            Action::SeeHistory { within, .. } | Action::Exit { within, .. } => {
+                return Ok(self.expect(index, action, *within).await);
+            }
+            Action::NotSee { .. } => self.settle(Some(LONG_QUIET), RESTLESS).await,
+            Action::Running { .. } => self.settle(None, RESTLESS).await,
+            Action::TellApart { .. } | Action::Listens { .. } => {}
+        }
+        Ok(match evaluate(index, action, &self.recorder.ledger()) {
+            Finding::Met => Waiting::Met,
+            Finding::Hopeless(_) => Waiting::Hopeless,
+            Finding::NotYet(_) => Waiting::TimedOut,
+        })
+    }
+
+    /// Waits until an expectation is met, and still is when everything has come to rest.
+    async fn expect(&self, index: usize, action: &Action, within: Duration) -> Waiting {
+        let deadline = Instant::now() + within;
+        let server_ended = |ledger: &Ledger| {
+            ledger
+                .actor(SERVER)
+                .is_some_and(|state| state.ending.is_some())
+        };
+        let pending =
+            |ledger: &Ledger| matches!(evaluate(index, action, ledger), Finding::NotYet(_));
+        loop {
+            let over = |ledger: &Ledger| !pending(ledger) || server_ended(ledger);
+            self.recorder.wait_until(deadline, over).await;
+            if server_ended(&self.recorder.ledger()) {
+                let deadline = deadline.min(Instant::now() + AFTER_THE_SERVER);
+                self.recorder
+                    .wait_until(deadline, |ledger| !pending(ledger))
+                    .await;
+            }
+            let met = evaluate(index, action, &self.recorder.ledger()) == Finding::Met;
+            if met {
+                // More of the same line may be on its way: 54 could become 540.
+                self.settle(None, QUIET).await;
+            }
+            match evaluate(index, action, &self.recorder.ledger()) {
+                Finding::Met => return Waiting::Met,
+                Finding::Hopeless(_) => return Waiting::Hopeless,
+                Finding::NotYet(_) if !met || Instant::now() >= deadline => {
+                    return Waiting::TimedOut;
+                }
+                Finding::NotYet(_) => {}
+            }
+        }
+    }
+
+    /// Waits until everything is at rest: no program is running or has unread data, and nothing was printed
+    /// for `quiet`. A program that never rests is waited for no longer than `at_most`.
+    async fn settle(&self, quiet: Option<Duration>, at_most: Duration) {
+        let began = Instant::now();
+        let deadline = began + at_most.max(quiet.unwrap_or_default() + GLANCE);
+        let quiet = quiet.unwrap_or(GLANCE);
+        let mut rested = false;
+        while Instant::now() < deadline {
+            let printed = self.recorder.last_output();
+            let rests = !self.is_busy();
+            // Twice in a row, so that a process between two states is not taken for one at rest.
+            let silent_since = printed.max(began);
+            if rests && rested && Instant::now() >= silent_since + quiet {
+                return;
+            }
+            rested = rests;
+            tokio::time::sleep(GLANCE).await;
+            rested &= self.recorder.last_output() == printed;
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        let processes = processes::Processes::read();
+        let mut pids = BTreeSet::new();
+        for program in self.programs.values() {
+            pids.extend(processes.family(program.pid));
+        }
+        if processes::any_busy(&pids) {
+            return true;
+        }
+        // Unread data means that somebody is about to wake up, unless somebody is kept from reading. On a shared
+        // network the table holds everybody's sockets.
+        let someone_paused = self.programs.values().any(|program| program.paused);
+        self.job.seclusion.network
+            && !someone_paused
+            && sockets::table().is_ok_and(|table| {
+                table.iter().any(|socket| {
+                    matches!(
+                        socket.state,
+                        sockets::State::Connected | sockets::State::Bound
+                    ) && socket.queued > 0
+                        && !self.is_ours(socket)
+                })
+            })
+    }
+
+    fn is_ours(&self, socket: &sockets::Socket) -> bool {
+        self.peers.iter().any(|peer| {
+            peer.local_addr()
+                .is_ok_and(|local| local.port() == socket.local.port())
+        })
+    }
+
+    fn host(&self) -> Ipv4Addr {
+        self.address.unwrap_or(Ipv4Addr::LOCALHOST)
+    }
+
+    async fn start_server(&mut self) -> io::Result<()> {
+        let host = self.host().to_string();
+        let words = self.job.programs.server.fill(&host, self.job.port, "");
+        if !self.start(SERVER, true, words) {
+            return Ok(());
+        }
+        let (wanted, _) = self
+            .job
+            .scenario
+            .exercise
+            .endpoint()
+            .ok_or_else(|| io::Error::other("an exercise without programs"))?;
+        let deadline = Instant::now() + READY_WITHIN;
+        let mut first_seen: Option<Instant> = None;
+        loop {
+            let sockets = self.server_sockets()?;
+            let right = sockets.iter().any(|socket| socket.transport == wanted);
+            if !sockets.is_empty() {
+                first_seen.get_or_insert_with(Instant::now);
+            }
+            // A socket of the other transport may be followed by the right one.
+            let long_enough = first_seen.is_some_and(|seen| seen.elapsed() > RESTLESS);
+            let over = self.has_ended(SERVER) || Instant::now() >= deadline;
+            if right || long_enough || over {
+                break;
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+        self.settle(None, RESTLESS).await;
+        for socket in self.server_sockets()? {
+            self.recorder.record(EventKind::Listening {
+                actor: SERVER.to_owned(),
+                transport: socket.transport,
+                address: socket.local,
+            });
+        }
+        Ok(())
+    }
+
+    /// The sockets on which the server waits for peers.
+    fn server_sockets(&self) -> io::Result<Vec<sockets::Socket>> {
+        let Some(server) = self.programs.get(SERVER) else {
+            return Ok(Vec::new());
+        };
+        let inodes = processes::socket_inodes(&processes::Processes::read().family(server.pid));
+        let mut found: Vec<_> = sockets::table()?
+            .into_iter()
+            .filter(sockets::Socket::awaits_peers)
+            .collect();
+        // In a network of its own, whatever listens before the first client is the server's, even when a process
+        // that left the family holds it.
+        if !self.job.seclusion.network || found.iter().any(|socket| inodes.contains(&socket.inode))
+        {
+            found.retain(|socket| inodes.contains(&socket.inode));
+        }
+        found.sort_by_key(|socket| (socket.transport, socket.local));
+        found.dedup_by_key(|socket| (socket.transport, socket.local));
+        Ok(found)
+    }
+
+    fn server_address(&self) -> Option<SocketAddr> {
+        let (transport, default) = self.job.scenario.exercise.endpoint()?;
+        let port = self.job.programs.port.unwrap_or(default);
+        let (_, address) = self
+            .recorder
+            .ledger()
+            .server_socket(transport, Some(port))?;
+        Some(address)
+    }
+
+    async fn start_client(&mut self, actor: &str) {
+        let address = self.server_address();
+        let host = match (self.address, address.map(|address| address.ip())) {
+            (Some(added), _) => IpAddr::V4(added),
+            (None, Some(ip @ IpAddr::V4(bound))) if !bound.is_unspecified() => ip,
+            _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let port = address.map_or(self.job.port, |address| address.port());
+        let name = self.job.names.get(actor).cloned().unwrap_or_default();
+        let words = self
+            .job
+            .programs
+            .client
+            .fill(&host.to_string(), port, &name);
+        if self.start(actor, false, words) {
+            self.settle(None, RESTLESS).await;
+        }
+    }
+
+    fn start(&mut self, actor: &str, is_server: bool, words: Vec<String>) -> bool {
+        match Program::start(
+            actor,
+            is_server,
+            &words,
+            &self.job.programs.dir,
+            &self.recorder,
+        ) {
+            Ok(program) => {
+                self.programs.insert(actor.to_owned(), program);
+                true
+            }
+            Err(error) => {
+                let error = error.to_string();
+                self.recorder.record(EventKind::NotStarted {
+                    actor: actor.to_owned(),
+                    command: words,
+                    error,
+                });
+                false
+            }
+        }
+    }
+
+    async fn type_lines(&mut self, actor: &str, lines: &[String]) {
+        if self.has_ended(actor) {
+            return;
+        }
+        let Some(program) = self.programs.get_mut(actor) else {
+            return;
+        };
+        let mut text = String::new();
+        for line in lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        // Recorded first: what it causes comes after it. A program that does not read for long is not typed to.
+        for line in lines {
+            self.recorder.record(EventKind::Typed {
+                actor: actor.to_owned(),
+                line: line.clone(),
+            });
+        }
+        let _ = tokio::time::timeout(RESTLESS, program.type_text(&text)).await;
+    }
+
+    /// Leaves as a person would, trying one way after the other.
+    async fn leave(&mut self, actor: &str) {
+        let quit = self.job.programs.quit.clone();
+        let ways = [
+            format!("typing {quit}"),
+            "ending the input (Ctrl-D)".to_owned(),
+            "interrupting the program (Ctrl-C)".to_owned(),
+            "closing the terminal".to_owned(),
+            "killing the program".to_owned(),
+        ];
+        for (number, way) in ways.into_iter().enumerate() {
+            if self.has_ended(actor) {
+                return;
+            }
+            match number {
+                0 => self.type_lines(actor, std::slice::from_ref(&quit)).await,
+                1 => {
+                    if let Some(program) = self.programs.get_mut(actor) {
+                        program.end_input().await;
+                    }
+                    self.recorder.record(EventKind::InputEnded {
+                        actor: actor.to_owned(),
+                    });
+                }
+                2 => self.signal(actor, Signal::SIGINT),
+                3 => self.signal(actor, Signal::SIGHUP),
+                _ => self.signal(actor, Signal::SIGKILL),
+            }
+            if self.wait_for_end(actor, LEAVE_WITHIN).await {
+                self.recorder.record(EventKind::Left {
+                    actor: actor.to_owned(),
+                    by: way,
+                });
+                return;
+            }
+        }
+    }
+
+    async fn wait_for_end(&self, actor: &str, within: Duration) -> bool {
+        let ended = |ledger: &Ledger| {
+            ledger
+                .actor(actor)
+                .is_none_or(|state| state.ending.is_some())
+        };
+        self.recorder
+            .wait_until(Instant::now() + within, ended)
+            .await
+    }
+
+    fn has_ended(&self, actor: &str) -> bool {
+        self.recorder
+            .ledger()
+            .actor(actor)
+            .is_none_or(|state| state.ending.is_some())
+    }
+
+    fn signal(&mut self, actor: &str, signal: Signal) {
+        if let Some(program) = self.programs.get_mut(actor) {
+            program.signal(signal);
+            self.recorder.record(EventKind::Signalled {
+                actor: actor.to_owned(),
+                signal: signal.as_str().to_owned(),
+            });
+        }
+    }
+
+    async fn send_datagram(&mut self, payload: &[u8]) -> io::Result<()> {
+        let Some(mut to) = self.server_address() else {
+            return Ok(());
+        };
+        if to.ip().is_unspecified() {
+            to.set_ip(if to.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            });
+        }
+        let any: SocketAddr = if to.is_ipv4() {
+            (Ipv4Addr::UNSPECIFIED, 0).into()
+        } else {
+            (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
+        };
+        let peer = UdpSocket::bind(any).await?;
+        // A server that has ended refuses by ICMP; the next step will say so.
+        let _ = peer.send_to(payload, to).await;
+        self.recorder.record(EventKind::DatagramSent {
+            to,
+            octets: payload.len(),
+            text: text::shorten(&text::visible(&String::from_utf8_lossy(payload)), 40),
+        });
+        self.peers.push(peer);
+        Ok(())
+    }
+
+    /// Ends every program, politely at first, and whatever they have started.
+    async fn end_everything(&mut self, at_once: bool) {
+        let polite = [Signal::SIGINT, Signal::SIGTERM];
+        if !at_once {
+            for program in self.programs.values_mut() {
+                program.signal(Signal::SIGCONT);
+                if program.actor != SERVER {
+                    program.end_input().await;
+                }
+            }
+            self.wait_until_gone(Duration::from_millis(150)).await;
+            for signal in polite {
+                self.programs
+                    .values_mut()
+                    .for_each(|program| program.signal(signal));
+                self.wait_until_gone(Duration::from_millis(400)).await;
+            }
+        }
+        self.programs
+            .values_mut()
+            .for_each(|program| program.signal(Signal::SIGKILL));
+        // What they have started may have left their groups. In a process namespace the kernel sees to it when
+        // the stage ends; otherwise orphans have become this process's children.
+        let own = std::process::id();
+        while !self.job.seclusion.processes {
+            let family: Vec<u32> = processes::Processes::read()
+                .family(own)
+                .into_iter()
+                .filter(|pid| *pid != own)
+                .collect();
+            if family.is_empty() {
+                break;
+            }
+            for pid in family.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            while let Ok(status) =
+                nix::sys::wait::waitpid(None, Some(nix::sys::wait::WaitPidFlag::WNOHANG))
+            {
+                if status == nix::sys::wait::WaitStatus::StillAlive {
+                    break;
+                }
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    async fn wait_until_gone(&self, within: Duration) {
+        let deadline = Instant::now() + within;
+        while Instant::now() < deadline {
+            let pids: Vec<i32> = self
+                .programs
+                .values()
+                .filter_map(|program| i32::try_from(program.pid).ok())
+                .collect();
+            if pids
+                .iter()
+                .all(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), None).is_err())
+            {
+                return;
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+}
+
+/// What later checks rely on, so that it is done even when the check it stands in has failed.
+fn keeps_the_stage_as_expected(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Start { .. }
+            | Action::GiveName { .. }
+            | Action::Quit { .. }
+            | Action::Leave { .. }
+            | Action::Kill { .. }
+            | Action::Pause { .. }
+            | Action::Resume { .. }
+    )
+}

@@ -1,0 +1,97 @@
+//! Text from programs, made fit to search and safe to print.
+//!
+//! Two readers, two functions: [`clean`] is for searching (no escape codes, one kind of line end), [`visible`]
+//! is for people (nothing a terminal would execute, everything else as it was).
+
+use std::fmt::Write as _;
+
+/// `raw` as a person would read it: terminal escape codes and other controls gone, line ends as `\n`.
+pub fn clean(raw: &str) -> String {
+    let lines = raw.replace("\r\n", "\n").replace('\r', "\n");
+    anstream::adapter::strip_str(&lines)
+        .to_string()
+        .chars()
+        .filter(|c| *c == '\n' || *c == '\t' || !c.is_control())
+        .collect()
+}
+
+/// `text` in lower case with runs of white space as one blank: how texts are compared.
+pub fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.extend(word.chars().flat_map(char::to_lowercase));
+    }
+    folded
+}
+
+/// `text` on one line with everything a terminal or a log would act on escaped (`\n`, `\x1b`, `\u{202e}`).
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push_str("\\n"),
+            '\t' => shown.push_str("\\t"),
+            '\r' => shown.push_str("\\r"),
+            c if c.is_ascii_control() || ('\u{80}'..='\u{9f}').contains(&c) => {
+                let _ = write!(shown, "\\x{:02x}", u32::from(c));
+            }
+            '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}' => {
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// At most `limit` characters of `text`, with what was left out said in place.
+pub fn shorten(text: &str, limit: usize) -> String {
+    let length = text.chars().count();
+    if length <= limit {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(limit).collect();
+    format!("{kept}… ({} more characters)", length - limit)
+}
+
+/// The last lines of a program's output for an error message: safe, bounded, on one line.
+pub fn last_words(raw: &str, limit: usize) -> String {
+    let text = clean(raw);
+    let text = text.trim();
+    let length = text.chars().count();
+    let tail: String = text.chars().skip(length.saturating_sub(limit)).collect();
+    let mark = if length > limit { "…" } else { "" };
+    format!("{mark}{}", visible(&tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_codes_and_carriage_returns_do_not_hide_text() {
+        assert_eq!(clean("\x1b[32mada\x1b[0m: hi\r\n\x07> "), "ada: hi\n> ");
+        assert_eq!(clean("10%\r20%"), "10%\n20%");
+    }
+
+    #[test]
+    fn nothing_a_terminal_acts_on_is_printed_raw() {
+        assert_eq!(
+            visible("a\x1b[2Jb\u{202e}c\u{9b}é"),
+            "a\\x1b[2Jb\\u{202e}c\\x9bé"
+        );
+    }
+
+    #[test]
+    fn what_was_cut_is_counted() {
+        assert_eq!(shorten("héllo", 5), "héllo");
+        assert_eq!(shorten("héllo", 2), "hé… (3 more characters)");
+        assert_eq!(last_words("one\ntwo\n", 3), "…two");
+    }
+}

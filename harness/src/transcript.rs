@@ -1,0 +1,221 @@
+//! A scenario's events as stable text for people.
+//!
+//! Pure. Programs run at the same time, so lines are ordered by what is certain: step by step, and within a
+//! step actor by actor (the server first), each actor's own lines in their order. Ports, times, dates and
+//! process ids differ from run to run: they are shown as `‹port›`, `‹time›`, `‹date›`, `‹pid›` here, after the
+//! judge has seen the real ones.
+
+use crate::event::{Actor, Event, EventKind};
+use crate::judge::clock;
+use crate::scenario::Scenario;
+use crate::scenario::model::SERVER;
+use crate::text;
+use regex::Regex;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+/// Lines of a screen that are shown in full; more are counted.
+const LONGEST_LINE: usize = 160;
+const MOST_LINES: usize = 60;
+
+/// Renders a scenario as it was played.
+pub fn render(scenario: &Scenario, events: &[Event]) -> String {
+    let mut script = Script::new(scenario);
+    for event in events {
+        script.take(event);
+    }
+    script.flush();
+    script.text
+}
+
+struct Script<'s> {
+    scenario: &'s Scenario,
+    cast: Vec<Actor>,
+    width: usize,
+    today: String,
+    text: String,
+    /// What each actor has printed since the last flush.
+    pending: BTreeMap<Actor, String>,
+    /// What became of programs since the last flush, shown after their output.
+    endings: BTreeMap<Actor, String>,
+    check: Option<usize>,
+}
+
+impl<'s> Script<'s> {
+    fn new(scenario: &'s Scenario) -> Self {
+        let cast = scenario.cast();
+        let width = cast
+            .iter()
+            .map(String::len)
+            .chain([SERVER.len(), "harness".len()])
+            .max()
+            .unwrap_or(0);
+        let mut text = String::new();
+        let _ = writeln!(
+            text,
+            "{}: {} ({})",
+            scenario.exercise,
+            scenario.name,
+            scenario.exercise.title()
+        );
+        Script {
+            scenario,
+            cast,
+            width,
+            today: String::new(),
+            text,
+            pending: BTreeMap::new(),
+            endings: BTreeMap::new(),
+            check: None,
+        }
+    }
+
+    fn take(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::ScenarioStarted { clock, .. } => {
+                self.today = clock.format("%Y-%m-%d").to_string()
+            }
+            EventKind::StepStarted { step } => {
+                // What was printed before a step belongs before it.
+                self.flush();
+                self.enter_check(*step);
+            }
+            EventKind::StepEnded { .. } => {}
+            EventKind::Output { actor, text } => self
+                .pending
+                .entry(actor.clone())
+                .or_default()
+                .push_str(text),
+            EventKind::Exited { actor, ending } => {
+                self.endings.insert(actor.clone(), format!("ends {ending}"));
+            }
+            EventKind::Started { actor, command, .. } => {
+                let command = command
+                    .iter()
+                    .map(|word| self.redact(word))
+                    .collect::<Vec<_>>()
+                    .join(" ");
+                self.row(actor, '$', &command);
+            }
+            EventKind::NotStarted {
+                actor,
+                command,
+                error,
+            } => {
+                self.row(
+                    actor,
+                    '*',
+                    &format!("cannot start `{}`: {error}", command.join(" ")),
+                );
+            }
+            EventKind::Listening {
+                actor,
+                transport,
+                address,
+            } => {
+                let ip = address.ip();
+                let line = format!("waits for clients on {transport} {ip}, port ‹port›");
+                self.row(actor, '*', &line);
+            }
+            EventKind::Typed { actor, line } => self.row(
+                actor,
+                '<',
+                &text::shorten(&text::visible(line), LONGEST_LINE),
+            ),
+            EventKind::InputEnded { actor } => self.row(actor, '<', "(end of input)"),
+            EventKind::Signalled { actor, signal } => {
+                self.row(actor, '*', &format!("gets {signal}"))
+            }
+            EventKind::Left { actor, by } => self.row(actor, '*', &format!("has left by {by}")),
+            EventKind::DatagramSent { octets, text, .. } => {
+                self.row(
+                    "harness",
+                    '>',
+                    &format!("sends a datagram of {octets} octets: {text}"),
+                );
+            }
+            EventKind::OutputLimit { actor, .. } => {
+                self.row(actor, '*', "printed more than it may and is stopped")
+            }
+            EventKind::ScenarioEnded { fault } => {
+                self.flush();
+                if let Some(fault) = fault {
+                    let _ = writeln!(self.text, "\n  not played to its end: {fault}");
+                }
+            }
+        }
+    }
+
+    fn enter_check(&mut self, step: usize) {
+        let check = self.scenario.steps.get(step).and_then(|step| step.check);
+        if check != self.check {
+            self.check = check;
+            if let Some(block) = check.and_then(|index| self.scenario.checks.get(index)) {
+                let _ = writeln!(self.text, "\n{}: {}", block.id, block.title);
+            }
+        }
+    }
+
+    /// Writes what every actor has printed, then who has ended.
+    fn flush(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        let endings = std::mem::take(&mut self.endings);
+        for actor in self.cast.clone() {
+            if let Some(raw) = pending.get(&actor) {
+                self.screen(&actor, raw);
+            }
+            if let Some(ending) = endings.get(&actor) {
+                self.row(&actor, '*', ending);
+            }
+        }
+    }
+
+    fn screen(&mut self, actor: &str, raw: &str) {
+        let clean = text::clean(raw);
+        let lines: Vec<&str> = clean.lines().map(str::trim_end).collect();
+        for line in lines.iter().take(MOST_LINES) {
+            let line = text::shorten(&text::visible(&self.redact(line)), LONGEST_LINE);
+            self.row(actor, '|', &line);
+        }
+        if lines.len() > MOST_LINES {
+            self.row(
+                actor,
+                '|',
+                &format!("… ({} more lines)", lines.len() - MOST_LINES),
+            );
+        }
+    }
+
+    fn row(&mut self, actor: &str, mark: char, line: &str) {
+        let width = self.width;
+        let row = format!("  {actor:<width$} {mark} {line}");
+        let _ = writeln!(self.text, "{}", row.trim_end());
+    }
+
+    /// `line` with what differs from run to run replaced.
+    fn redact(&self, line: &str) -> String {
+        static PORT: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"(?P<host>\b\d{1,3}(?:\.\d{1,3}){3}'?|\]|localhost)(?P<sep>:|, |,| port )\d{1,5}\b").expect("a valid pattern")
+        });
+        static TIME: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"\b\d{1,2}:\d{2}:\d{2}(\.\d+)?\b").expect("a valid pattern")
+        });
+        static ISO_DATE: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"\b\d{4}-\d{2}-\d{2}\b").expect("a valid pattern"));
+        static PID: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"(?i)\b(pid|process)([ =:#]+)\d+\b").expect("a valid pattern")
+        });
+        let line = PORT.replace_all(line, "$host$sep‹port›");
+        let line = TIME.replace_all(&line, "‹time›");
+        let line = PID.replace_all(&line, "$1$2‹pid›");
+        let line = ISO_DATE.replace_all(&line, "‹date›");
+        // Dates in other forms: the whole line, since the parts cannot be told from other numbers.
+        if let Ok(today) = format!("{}T12:00:00+00:00", self.today).parse()
+            && clock::shows_today(&line, today)
+        {
+            return "‹date›".to_owned();
+        }
+        line.into_owned()
+    }
+}

@@ -1,0 +1,63 @@
+//! Ports on a network that is shared: who holds one, and a lock so that two runs do not meet on it.
+
+use super::processes;
+use super::sockets::{self, State};
+use crate::lab::Transport;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+/// A lock on a port, held until dropped.
+#[derive(Debug)]
+pub struct PortLock {
+    _file: File,
+}
+
+impl PortLock {
+    /// Waits until no other harness of this machine plays on this port.
+    ///
+    /// # Errors
+    /// When the lock file cannot be made.
+    pub fn acquire(port: u16) -> io::Result<Self> {
+        let path: PathBuf = std::env::temp_dir().join(format!("socket-lab-port-{port}.lock"));
+        let open = || {
+            File::options()
+                .read(true)
+                .append(true)
+                .create(true)
+                .open(&path)
+        };
+        // Another user's file may be readable only; reading is enough to lock.
+        let file = open().or_else(|_| File::open(&path))?;
+        file.lock()?;
+        Ok(PortLock { _file: file })
+    }
+}
+
+/// Who holds a port, in words, if somebody does. A connection that was closed but is remembered (TIME-WAIT,
+/// RFC 9293 §3.6.1) counts: many servers cannot bind its port again.
+///
+/// # Errors
+/// When the socket tables cannot be read.
+pub fn holder(transport: Transport, port: u16) -> io::Result<Option<String>> {
+    let held = sockets::table()?.into_iter().find(|socket| {
+        socket.transport == transport && socket.local.port() == port && socket.state != State::Other
+    });
+    Ok(held.map(|socket| match socket.state {
+        State::TimeWait => "a connection closed less than a minute ago (TIME-WAIT)".to_owned(),
+        _ => processes::holder_of(socket.inode)
+            .unwrap_or_else(|| "a program of another user".to_owned()),
+    }))
+}
+
+/// A port that nobody holds at this moment.
+///
+/// # Errors
+/// When the system has none.
+pub fn free_port(transport: Transport) -> io::Result<u16> {
+    match transport {
+        Transport::Tcp => std::net::TcpListener::bind("127.0.0.1:0")?.local_addr(),
+        Transport::Udp => std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr(),
+    }
+    .map(|address| address.port())
+}
