@@ -172,14 +172,21 @@ async fn accept(
     stop: &CancellationToken,
     sessions: &TaskTracker,
 ) {
+    // Whether the trouble was mentioned: it is tried again ten times a second, and said once.
+    let mut complained = false;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                complained = false;
                 sessions.spawn(serve(stream, peer, screen.clone(), stop.clone()));
             }
             Err(error) if concerns_one_client(&error) => {}
             Err(error) => {
-                screen.print(&format!("Cannot accept a client for the moment: {error}\n"));
+                if !std::mem::replace(&mut complained, true) {
+                    screen.print(&format!(
+                        "Cannot accept more clients for the moment: {error}\n"
+                    ));
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

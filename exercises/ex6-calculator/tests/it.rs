@@ -688,6 +688,43 @@ fn three_hundred_sessions_are_served_at_once() {
 }
 
 #[test]
+fn without_file_descriptors_new_clients_wait_and_the_others_are_served() {
+    let command = "ulimit -n 20; exec \"$0\" --bind 127.0.0.1:0";
+    let mut process = Process::start("/bin/sh", &["-c", command, SERVER]);
+    let mut screen = Lines::of(process.0.stdout.take().expect("piped"));
+    let address = screen
+        .await_text("Listening on ")
+        .replace("Listening on ", "");
+    let connect = || Peer::new(TcpStream::connect(&address).expect("the kernel accepts"));
+    let mut peers: Vec<_> = (0..30).map(|_| connect()).collect();
+    screen.expect("Cannot accept more clients for the moment: Too many open files (os error 24)");
+
+    let mut last = peers.pop().expect("thirty");
+    last.send("Last\n");
+    peers[0].send("First\n1 + 1\n");
+    peers[0].lines.expect("hello First");
+    peers[0].lines.expect("= 2");
+    for peer in &peers {
+        peer.stream.shutdown(Shutdown::Both).expect("connected");
+    }
+    last.lines.expect("hello Last");
+}
+
+#[test]
+fn the_goodbye_reaches_a_client_that_sent_more_than_was_read() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect(server.address).expect("the server accepts");
+    let ignored = "1 + 1\n".repeat(100_000);
+    stream
+        .write_all(format!("Ada\nq\n{ignored}").as_bytes())
+        .expect("the server still reads");
+    stream.shutdown(Shutdown::Write).expect("connected");
+    let mut replies = String::new();
+    stream.read_to_string(&mut replies).expect("FIN, not RST");
+    assert_eq!(replies, "hello Ada\ngoodbye: session ended\n");
+}
+
+#[test]
 fn a_server_whose_screen_is_gone_goes_on_serving() {
     let mut server = Process::start(SERVER, &["--bind", "127.0.0.1:0"]);
     let mut output = BufReader::new(server.0.stdout.take().expect("piped"));
