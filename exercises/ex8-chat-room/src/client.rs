@@ -95,14 +95,17 @@ pub async fn run(
         typed_ahead: VecDeque::new(),
         screen: &mut screen,
         output_closed: false,
+        hurry: false,
         outcome: None,
     };
     chat.act(actions);
     let outcome = chat.run(&mut interrupted).await;
+    let hurry = chat.hurry;
+    // Whoever reads our output may be asleep, and then it cannot be finished.
     select! {
         () = screen.close() => {}
-        // Whoever reads our output may be asleep, and then it cannot be finished.
         () = interrupted() => {}
+        () = sleep(FAREWELL_TIME), if hurry => {}
     }
     outcome
 }
@@ -118,6 +121,8 @@ struct Chat<'a> {
     typed_ahead: VecDeque<Bytes>,
     screen: &'a mut Screen,
     output_closed: bool,
+    /// A signal came: what is still to be done may not take long.
+    hurry: bool,
     outcome: Option<Outcome>,
 }
 
@@ -142,6 +147,7 @@ impl Chat<'_> {
                     if leaving {
                         return Outcome::Left;
                     }
+                    self.hurry = true;
                     self.handle(Input::End);
                 }
                 read = self.reader.read_buf(self.replies.input()), if receiving => {

@@ -1,5 +1,5 @@
 //! One bounded outbox per connection, and the room they belong to: the only user of
-//! [`Room`](crate::room::Room).
+//! [`Room`].
 //!
 //! What the room says once is written out once and copied into the outbox of everyone it is for. An
 //! outbox is emptied in one `write` by the connection it belongs to, so lines that come quickly travel

@@ -87,7 +87,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Or a restart is refused while connections of the last run are in TIME-WAIT (RFC 9293 §3.6.1).
+    // Or a restart is refused while connections of the last run are in TIME-WAIT (RFC 9293 §3.6).
     // On TCP this does not let two servers listen on one port.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -21,7 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   ex8-client                                  the server on this computer
   ex8-client --name Ada lab-pc-3:20001        another computer's, without being asked for a name
-  printf 'Ada\\nhello\\nq\\n' | ex8-client      from a script
+  printf 'Ada\\nhello\\nq\\n' | ex8-client       from a script
 
 Type a line to talk; q, Ctrl-C or Ctrl-D leave.
 Exit status: 0 you left, 1 the server went away or was never there, 2 wrong usage.";
@@ -30,7 +30,7 @@ Exit status: 0 you left, 1 the server went away or was never there, 2 wrong usag
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
-    /// The server: HOST, HOST:PORT or [IPv6]:PORT
+    /// The server: HOST, HOST:PORT or an IPv6 address in brackets with :PORT
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:20001")]
     server: HostPort,
     /// Log in under this name; asked for if it is refused

@@ -28,7 +28,8 @@ Ctrl-C says goodbye to everyone and ends the server.";
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
-    /// Address to listen on: HOST, HOST:PORT or [IPv6]:PORT; port 0 takes a free one
+    /// Address to listen on: HOST, HOST:PORT or an IPv6 address in brackets with :PORT; port 0 takes
+    /// a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:20001")]
     bind: HostPort,
     /// Print every line of the chat too

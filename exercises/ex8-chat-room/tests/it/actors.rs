@@ -257,6 +257,29 @@ impl Client {
     }
 }
 
+/// `ex8-client` whose output nobody reads.
+pub(crate) struct UnreadClient {
+    pub(crate) process: Process,
+    _input: ChildStdin,
+    _output: ChildStdout,
+}
+
+impl UnreadClient {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut process = Process::start(
+            Command::new(env!("CARGO_BIN_EXE_ex8-client"))
+                .args(arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped()),
+        );
+        Self {
+            _input: process.0.stdin.take().expect("piped"),
+            _output: process.0.stdout.take().expect("piped"),
+            process,
+        }
+    }
+}
+
 /// `ex8-client` on a terminal of 60 columns.
 pub(crate) struct TerminalClient {
     pub(crate) process: Process,

@@ -9,10 +9,11 @@ use std::{
     thread,
 };
 
-use actors::{Client, DEADLINE, Peer, Server, TerminalClient, UnreadServer};
+use actors::{Client, DEADLINE, Peer, Server, TerminalClient, UnreadClient, UnreadServer};
 use assert_cmd::Command;
 use nix::sys::signal::Signal;
 use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[test]
 fn a_script_on_a_pipe_logs_in_talks_and_leaves() {
@@ -193,6 +194,35 @@ fn half_a_line_of_somebody_who_vanished_is_not_passed_on() {
         ada.sees("* Bob has vanished"),
         "* Bob has joined. Member count=2\nBob: whole\n"
     );
+}
+
+/// The clock stands still while anything happens, and jumps to the next timer when nothing does.
+#[tokio::test(start_paused = true)]
+async fn who_never_logs_in_is_sent_away_and_who_has_may_be_silent() {
+    let bind = "127.0.0.1:0".parse().expect("an address");
+    let listener = ex8_chat_room::server::bind(&bind).expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let room = ex8_chat_room::server::run(listener, |_| {}, std::future::pending());
+    let room = tokio::spawn(room);
+    let mut member = tokio::net::TcpStream::connect(address).await.expect("open");
+    member.write_all(b"LOGIN Ada\n").await.expect("connected");
+    let mut welcome = [0; "WELCOME Ada\nJOINED 1 Ada\n".len()];
+    member.read_exact(&mut welcome).await.expect("connected");
+    let mut guest = tokio::net::TcpStream::connect(address).await.expect("open");
+    let mut heard = String::new();
+    guest
+        .read_to_string(&mut heard)
+        .await
+        .expect("an orderly end");
+    assert_eq!(heard, "BYE you did not log in in time\n");
+    member.write_all(b"LOGIN Eve\n").await.expect("connected");
+    let mut answer = [0; 7];
+    member
+        .read_exact(&mut answer)
+        .await
+        .expect("still connected");
+    assert_eq!(&answer, b"WARNING");
+    room.abort();
 }
 
 #[test]
@@ -398,6 +428,21 @@ fn a_signal_makes_the_client_say_goodbye() {
 }
 
 #[test]
+fn a_signal_ends_a_client_whose_output_is_blocked() {
+    let server = Server::start();
+    let mut bob = Peer::login(server.address, "Bob");
+    let mut ada = UnreadClient::start(&["--name", "Ada", &server.address.to_string()]);
+    bob.gets("JOINED 2 Ada\n");
+    // A pipe holds 64 KiB; this much fills the client's own buffers too.
+    bob.sends(format!("SAY {}\n", "x".repeat(1000)).repeat(500).as_bytes());
+    bob.sends(b"nonsense\n");
+    bob.gets("WARNING ");
+    ada.process.signal(Signal::SIGTERM);
+    assert_eq!(ada.process.wait().code(), Some(0));
+    bob.gets("LEFT 1 Ada\n");
+}
+
+#[test]
 fn a_server_that_dies_is_noticed_at_once() {
     let server = Server::start();
     let ada = Client::login(&server, "Ada");
@@ -576,7 +621,8 @@ fn what_arrives_does_not_destroy_what_is_being_typed() {
 
 #[test]
 fn the_terminal_is_restored_however_the_client_ends() {
-    let endings: [(&str, fn(&Server, &mut TerminalClient), i32); 5] = [
+    type End = fn(&Server, &mut TerminalClient);
+    let endings: [(&str, End, i32); 5] = [
         ("Ctrl-C", |_, ada| ada.types("half\x03"), 0),
         ("Ctrl-D", |_, ada| ada.types("\x04"), 0),
         ("SIGTERM", |_, ada| ada.process.signal(Signal::SIGTERM), 0),
