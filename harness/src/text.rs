@@ -60,7 +60,22 @@ pub fn shorten(text: &str, limit: usize) -> String {
     format!("{kept}… ({} more characters)", length - limit)
 }
 
-/// The last lines of a program's output for an error message: safe, bounded, on one line.
+/// The end of what a program printed: a few lines, cut where they are too long. Not yet safe to print.
+pub fn last_lines(raw: &str) -> String {
+    const LINES: usize = 8;
+    const WIDTH: usize = 200;
+    let text = clean(raw);
+    let lines: Vec<&str> = text.trim().lines().map(str::trim_end).collect();
+    let left_out = lines.len().saturating_sub(LINES);
+    let mut shown: Vec<String> = Vec::new();
+    if left_out > 0 {
+        shown.push(format!("… ({left_out} lines before)"));
+    }
+    shown.extend(lines[left_out..].iter().map(|line| shorten(line, WIDTH)));
+    shown.join("\n")
+}
+
+/// The last words of a program's output for an error message: safe, bounded, on one line.
 pub fn last_words(raw: &str, limit: usize) -> String {
     let text = clean(raw);
     let text = text.trim();

@@ -1,7 +1,8 @@
 //! A scenario's events as stable text for people.
 //!
 //! Pure. Programs run at the same time, so lines are ordered by what is certain: step by step, and within a
-//! step actor by actor (the server first), each actor's own lines in their order. Ports, times, dates and
+//! step actor by actor (the server first), each actor's own lines in their order. Where programs act by
+//! themselves (`concurrent` scenarios) it is actor by actor for the whole scenario. Ports, times, dates and
 //! process ids differ from run to run: they are shown as `‹port›`, `‹time›`, `‹date›`, `‹pid›` here, after the
 //! judge has seen the real ones.
 
@@ -78,8 +79,10 @@ impl<'s> Script<'s> {
             }
             EventKind::StepStarted { step } => {
                 // What was printed before a step belongs before it.
-                self.flush();
-                self.enter_check(*step);
+                if !self.scenario.concurrent {
+                    self.flush();
+                    self.enter_check(*step);
+                }
             }
             EventKind::StepEnded { .. } => {}
             EventKind::Output { actor, text } => self

@@ -98,14 +98,10 @@ fn how_it_ended(actor: &str, state: &ActorState, ledger: &Ledger) -> String {
         return format!("{who} had printed {octets} octets, more than it may, and was stopped");
     }
     match state.ending {
-        Some(ending) => {
-            let words = text::last_words(state.screen.raw(), 200);
-            if words.is_empty() {
-                format!("{who} had ended {ending}, having printed nothing")
-            } else {
-                format!("{who} had ended {ending}; the last it printed: {words}")
-            }
+        Some(ending) if state.screen.is_blank() => {
+            format!("{who} had ended {ending}, having printed nothing")
         }
+        Some(ending) => format!("{who} had ended {ending}"),
         None => format!("{who} was running"),
     }
 }

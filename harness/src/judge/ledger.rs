@@ -293,16 +293,10 @@ impl Ledger {
     }
 }
 
-/// How a step's waiting ended, in words for people, with what the actor was doing.
+/// How a step's waiting ended, as the beginning of a sentence.
 pub fn describe_waiting(ended: Waiting, waited_us: u64) -> String {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "seconds with one decimal, for people"
-    )]
-    let seconds = waited_us as f64 / 1e6;
     match ended {
-        Waiting::TimedOut => format!("waited {seconds:.1} s"),
-        Waiting::Met | Waiting::Hopeless => format!("after {seconds:.1} s"),
-        Waiting::Skipped => "was not tried".to_owned(),
+        Waiting::TimedOut => format!("waited {} s: ", (waited_us + 500_000) / 1_000_000),
+        Waiting::Met | Waiting::Hopeless | Waiting::Skipped => String::new(),
     }
 }

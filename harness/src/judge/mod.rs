@@ -205,7 +205,7 @@ fn failure(
             Action::Start { .. } | Action::Running { .. } => state.screen.raw(),
             _ => state.screen.fresh_raw(),
         };
-        let words = text::last_words(fresh, 240);
+        let words = text::last_lines(fresh);
         if words.is_empty() {
             "nothing".to_owned()
         } else {
@@ -251,7 +251,7 @@ fn verdict(
             verdict.expected = Some(failure.miss.expected.clone());
             verdict.got.clone_from(&failure.got);
             let waiting = describe_waiting(failure.ended, failure.waited_us);
-            verdict.because = Some(format!("{waiting}: {}", failure.miss.because));
+            verdict.because = Some(format!("{waiting}{}", failure.miss.because));
             verdict.hint = check.hints.first().cloned();
             verdict.see = format!("{}:{}", scenario.file, scenario.steps[failure.step].place);
             if failure.unsure {

@@ -38,6 +38,9 @@ pub fn render(report: &Report, colours: bool) -> String {
     page.text
 }
 
+/// Whether a check is listed in a group.
+type Belongs = fn(&Verdict) -> bool;
+
 struct Page {
     text: String,
     colours: bool,
@@ -87,7 +90,7 @@ impl Page {
     }
 
     fn details(&mut self, report: &Report) {
-        let groups: [(&str, fn(&Verdict) -> bool); 4] = [
+        let groups: [(&str, Belongs); 4] = [
             ("Not run", |check| check.status == Status::NotRun),
             ("Inconclusive", |check| check.status == Status::Inconclusive),
             ("Advice", |check| {
@@ -132,7 +135,7 @@ impl Page {
         ];
         for (label, value) in fields {
             if let Some(value) = value {
-                self.field(label, &visible(value));
+                self.field(label, value);
             }
         }
         if check.status == Status::Fail {
@@ -149,9 +152,13 @@ impl Page {
         }
     }
 
+    /// A label and its value; further lines of the value stand below its first.
     fn field(&mut self, label: &str, value: &str) {
-        let label = self.paint(QUIET, &format!("{label:<9}"));
-        let _ = writeln!(self.text, "      {label} {value}");
+        let mut label = self.paint(QUIET, &format!("{label:<9}"));
+        for line in value.lines() {
+            let _ = writeln!(self.text, "      {label} {}", visible(line));
+            label = " ".repeat(9);
+        }
     }
 
     fn foot(&mut self, report: &Report) {

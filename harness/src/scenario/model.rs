@@ -21,6 +21,8 @@ pub struct Scenario {
     pub file: String,
     /// What the machine must offer.
     pub needs: Vec<Need>,
+    /// The programs act by themselves, so only each one's own order is certain.
+    pub concurrent: bool,
     /// Every step in order.
     pub steps: Vec<Step>,
     /// The checks, in order; each owns a run of steps.
@@ -120,7 +122,8 @@ pub enum Action {
         /// The client whose login name it uses, when that is not its own.
         namesake: Option<Actor>,
     },
-    /// The person at the keyboard says who they are, if that is typed.
+    /// The person at the keyboard says who they are, if that is typed. A part of starting: what was on screens
+    /// stays fresh.
     GiveName {
         /// A client.
         actor: Actor,
@@ -283,6 +286,7 @@ impl Action {
                 | Action::SeeHistory { .. }
                 | Action::TellApart { .. }
                 | Action::Try { .. }
+                | Action::GiveName { .. }
         )
     }
 }

@@ -118,7 +118,11 @@ impl<'s> Reader<'s> {
                 ));
             }
         };
-        self.only_props(node, &["exercise"])?;
+        self.only_props(node, &["exercise", "concurrent"])?;
+        let concurrent = node
+            .get("concurrent")
+            .and_then(KdlValue::as_bool)
+            .unwrap_or(false);
         let mut needs = Vec::new();
         let Some(children) = node.children() else {
             return Err(self.at(
@@ -161,6 +165,7 @@ impl<'s> Reader<'s> {
             exercise,
             file: self.source.name.clone(),
             needs,
+            concurrent,
             steps: self.steps,
             checks: self.checks,
         })

@@ -8,10 +8,12 @@
 //! Nothing here decides whether a program is right: it waits until [`crate::judge::expect`] is satisfied or
 //! time is up, and reports what happened.
 
+mod curtain;
 mod launch;
 mod play;
 mod program;
 mod recorder;
+mod rest;
 
 pub use launch::launch;
 pub(crate) use program::command;

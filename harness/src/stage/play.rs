@@ -25,7 +25,7 @@ use tokio::time::Instant;
 const READY_WITHIN: Duration = Duration::from_secs(15);
 
 /// How often the kernel's tables are looked at while something there is awaited: they announce nothing.
-const GLANCE: Duration = Duration::from_millis(10);
+pub(super) const GLANCE: Duration = Duration::from_millis(10);
 
 /// For how long nothing is printed before the next line is typed, when the effect of the last was not seen.
 const QUIET: Duration = Duration::from_millis(300);
@@ -61,12 +61,13 @@ pub(super) fn run(job: Job) -> i32 {
     status
 }
 
-struct Play {
-    job: Job,
-    recorder: Rc<Recorder>,
-    programs: BTreeMap<Actor, Program>,
+/// A scenario that is being played.
+pub(super) struct Play {
+    pub(super) job: Job,
+    pub(super) recorder: Rc<Recorder>,
+    pub(super) programs: BTreeMap<Actor, Program>,
     /// Sockets the harness sent datagrams from, kept open so that answers are not refused.
-    peers: Vec<UdpSocket>,
+    pub(super) peers: Vec<UdpSocket>,
     /// The address a scenario has added for "the other computer".
     address: Option<Ipv4Addr>,
     /// Whether the effect of the last stimulus has been seen.
@@ -165,7 +166,6 @@ impl Play {
             }
             Action::Type { actor, lines } => self.type_lines(actor, lines).await,
             Action::Try { actor, line } => {
-                self.settle(None, RESTLESS).await;
                 self.type_lines(actor, std::slice::from_ref(line)).await;
             }
             Action::Quit { actor } => {
@@ -243,59 +243,6 @@ impl Play {
                 Finding::NotYet(_) => {}
             }
         }
-    }
-
-    /// Waits until everything is at rest: no program is running or has unread data, and nothing was printed
-    /// for `quiet`. A program that never rests is waited for no longer than `at_most`.
-    async fn settle(&self, quiet: Option<Duration>, at_most: Duration) {
-        let began = Instant::now();
-        let deadline = began + at_most.max(quiet.unwrap_or_default() + GLANCE);
-        let quiet = quiet.unwrap_or(GLANCE);
-        let mut rested = false;
-        while Instant::now() < deadline {
-            let printed = self.recorder.last_output();
-            let rests = !self.is_busy();
-            // Twice in a row, so that a process between two states is not taken for one at rest.
-            let silent_since = printed.max(began);
-            if rests && rested && Instant::now() >= silent_since + quiet {
-                return;
-            }
-            rested = rests;
-            tokio::time::sleep(GLANCE).await;
-            rested &= self.recorder.last_output() == printed;
-        }
-    }
-
-    fn is_busy(&self) -> bool {
-        let processes = processes::Processes::read();
-        let mut pids = BTreeSet::new();
-        for program in self.programs.values() {
-            pids.extend(processes.family(program.pid));
-        }
-        if processes::any_busy(&pids) {
-            return true;
-        }
-        // Unread data means that somebody is about to wake up, unless somebody is kept from reading. On a shared
-        // network the table holds everybody's sockets.
-        let someone_paused = self.programs.values().any(|program| program.paused);
-        self.job.seclusion.network
-            && !someone_paused
-            && sockets::table().is_ok_and(|table| {
-                table.iter().any(|socket| {
-                    matches!(
-                        socket.state,
-                        sockets::State::Connected | sockets::State::Bound
-                    ) && socket.queued > 0
-                        && !self.is_ours(socket)
-                })
-            })
-    }
-
-    fn is_ours(&self, socket: &sockets::Socket) -> bool {
-        self.peers.iter().any(|peer| {
-            peer.local_addr()
-                .is_ok_and(|local| local.port() == socket.local.port())
-        })
     }
 
     fn host(&self) -> Ipv4Addr {
@@ -529,71 +476,6 @@ impl Play {
         });
         self.peers.push(peer);
         Ok(())
-    }
-
-    /// Ends every program, politely at first, and whatever they have started.
-    async fn end_everything(&mut self, at_once: bool) {
-        let polite = [Signal::SIGINT, Signal::SIGTERM];
-        if !at_once {
-            for program in self.programs.values_mut() {
-                program.signal(Signal::SIGCONT);
-                if program.actor != SERVER {
-                    program.end_input().await;
-                }
-            }
-            self.wait_until_gone(Duration::from_millis(150)).await;
-            for signal in polite {
-                self.programs
-                    .values_mut()
-                    .for_each(|program| program.signal(signal));
-                self.wait_until_gone(Duration::from_millis(400)).await;
-            }
-        }
-        self.programs
-            .values_mut()
-            .for_each(|program| program.signal(Signal::SIGKILL));
-        // What they have started may have left their groups. In a process namespace the kernel sees to it when
-        // the stage ends; otherwise orphans have become this process's children.
-        let own = std::process::id();
-        while !self.job.seclusion.processes {
-            let family: Vec<u32> = processes::Processes::read()
-                .family(own)
-                .into_iter()
-                .filter(|pid| *pid != own)
-                .collect();
-            if family.is_empty() {
-                break;
-            }
-            for pid in family.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
-                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
-            }
-            while let Ok(status) =
-                nix::sys::wait::waitpid(None, Some(nix::sys::wait::WaitPidFlag::WNOHANG))
-            {
-                if status == nix::sys::wait::WaitStatus::StillAlive {
-                    break;
-                }
-            }
-            tokio::time::sleep(GLANCE).await;
-        }
-    }
-
-    async fn wait_until_gone(&self, within: Duration) {
-        let deadline = Instant::now() + within;
-        while Instant::now() < deadline {
-            let pids: Vec<i32> = self
-                .programs
-                .values()
-                .filter_map(|program| i32::try_from(program.pid).ok())
-                .collect();
-            if pids
-                .iter()
-                .all(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), None).is_err())
-            {
-                return;
-            }
-            tokio::time::sleep(GLANCE).await;
-        }
     }
 }
 

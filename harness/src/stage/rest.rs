@@ -1,0 +1,65 @@
+//! Is everything at rest? What the kernel's tables say about programs that say nothing themselves.
+//!
+//! Typing on at the right moment cannot be left to a fixed pause: it is too short on a busy machine and too
+//! long on an idle one. A program is at rest when none of its threads runs and nothing waits unread for it.
+
+use super::play::{GLANCE, Play};
+use crate::world::{processes, sockets};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::Instant;
+
+impl Play {
+    /// Waits until everything is at rest: no program is running or has unread data, and nothing was printed
+    /// for `quiet`. A program that never rests is waited for no longer than `at_most`.
+    pub(super) async fn settle(&self, quiet: Option<Duration>, at_most: Duration) {
+        let began = Instant::now();
+        let deadline = began + at_most.max(quiet.unwrap_or_default() + GLANCE);
+        let quiet = quiet.unwrap_or(GLANCE);
+        let mut rested = false;
+        while Instant::now() < deadline {
+            let printed = self.recorder.last_output();
+            let rests = !self.is_busy();
+            // Twice in a row, so that a process between two states is not taken for one at rest.
+            let silent_since = printed.max(began);
+            if rests && rested && Instant::now() >= silent_since + quiet {
+                return;
+            }
+            rested = rests;
+            tokio::time::sleep(GLANCE).await;
+            rested &= self.recorder.last_output() == printed;
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        let processes = processes::Processes::read();
+        let mut pids = BTreeSet::new();
+        for program in self.programs.values() {
+            pids.extend(processes.family(program.pid));
+        }
+        if processes::any_busy(&pids) {
+            return true;
+        }
+        // Unread data means that somebody is about to wake up, unless somebody is kept from reading. On a shared
+        // network the table holds everybody's sockets.
+        let someone_paused = self.programs.values().any(|program| program.paused);
+        self.job.seclusion.network
+            && !someone_paused
+            && sockets::table().is_ok_and(|table| {
+                table.iter().any(|socket| {
+                    matches!(
+                        socket.state,
+                        sockets::State::Connected | sockets::State::Bound
+                    ) && socket.queued > 0
+                        && !self.is_ours(socket)
+                })
+            })
+    }
+
+    fn is_ours(&self, socket: &sockets::Socket) -> bool {
+        self.peers.iter().any(|peer| {
+            peer.local_addr()
+                .is_ok_and(|local| local.port() == socket.local.port())
+        })
+    }
+}
