@@ -46,7 +46,7 @@ pub enum AskError {
     Refused(SocketAddr),
     /// Nothing came back.
     #[error(
-        "no answer from {address} after {tries} tries in {waited:?}: the server may be down \
+        "no answer from {address} in {waited:?} (tries: {tries}): the server may be down \
          or busy, or a firewall or the network may have dropped the datagrams"
     )]
     Silent {

@@ -20,7 +20,7 @@ pub const MAX_REPEATED_LEN: usize = 1_000;
 /// The answer to a message, or `None` for a message that is itself an answer.
 ///
 /// Were answers answered, one datagram with a forged source address could set
-/// two servers talking to each other for ever (RFC 8085 §6, RFC 4732 §2.2).
+/// two servers talking to each other for ever (RFC 8085 §6).
 ///
 /// ```
 /// use ex1_udp_hello::message::reply;

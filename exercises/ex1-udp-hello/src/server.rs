@@ -1,6 +1,6 @@
 //! The server's shell: one socket, one loop, nothing remembered.
 //!
-//! What to answer is decided in [`message`](crate::message). There is no task
+//! What to answer is decided in [`message`]. There is no task
 //! per client, since there is nothing to wait for between a message and its
 //! answer.
 

@@ -1,7 +1,7 @@
 //! The server's shell: a listener, a task per connection, an orderly end.
 //!
 //! Where a line ends is decided in [`line`](mod@crate::line), what to answer in
-//! [`message`](crate::message). There is no thread per client and no shared
+//! [`message`]. There is no thread per client and no shared
 //! state: the tasks have nothing to tell each other.
 
 use std::io;
@@ -98,7 +98,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     // Without it a restart would be refused for a minute, while connections of
-    // the last run rest in TIME-WAIT (RFC 9293 §3.6.1). A second listener is
+    // the last run rest in TIME-WAIT (RFC 9293 §3.6). A second listener is
     // refused all the same, except on Windows, where it must stay off.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;

@@ -29,7 +29,7 @@ use ex1_udp_hello::{DEFAULT_PORT, screen, server, stop};
     Ctrl-C or SIGTERM ends it."
 )]
 struct Arguments {
-    /// Where to listen: IP:PORT, [IPV6]:PORT, HOST:PORT, or without the port
+    /// Where to listen: IP:PORT, HOST:PORT, or without the port; IPv6 in brackets
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:20001", value_parser = address)]
     bind: Address,
 }
@@ -59,7 +59,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
         .await
         .context("the socket failed")?;
     let last = format!(
-        "Stopped: {} datagrams received, {} answered",
+        "Stopped. Datagrams received: {}, answered: {}",
         tally.received, tally.answered
     );
     printer

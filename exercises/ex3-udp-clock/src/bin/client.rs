@@ -30,7 +30,7 @@ use ex3_udp_clock::{DEFAULT_PORT, client, screen, stop};
     Exit status: 0 something was answered, or Ctrl-C; 1 nothing was; 2 usage."
 )]
 struct Arguments {
-    /// Who to ask: IP:PORT, [IPV6]:PORT, HOST:PORT, or without the port
+    /// Who to ask: IP:PORT, HOST:PORT, or without the port; IPv6 in brackets
     #[arg(value_name = "SERVER", default_value = "127.0.0.1:20001", value_parser = address)]
     server: Address,
 
@@ -72,7 +72,7 @@ async fn ask(arguments: Arguments) -> anyhow::Result<()> {
     let (screen, printer) = screen::start(io::stdout());
     let tally = client::run(&addresses, turns.take(count), &screen, stop).await?;
     let last = format!(
-        "Stopped: {} requests sent, {} answered",
+        "Stopped. Requests sent: {}, answered: {}",
         tally.asked, tally.answered
     );
     printer

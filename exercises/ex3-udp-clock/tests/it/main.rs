@@ -12,7 +12,7 @@ use ex3_udp_clock::clock::{Request, reply};
 use ex3_udp_clock::schedule::Schedule;
 use nix::sys::signal::Signal;
 
-use program::{DEADLINE, Program, has_ipv6, start_and_close_pipe, wait};
+use program::{DEADLINE, Program, has_ipv6, start_and_close_pipe, wait, wait_poking};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_ex3-server");
 const CLIENT: &str = env!("CARGO_BIN_EXE_ex3-client");
@@ -123,7 +123,7 @@ fn what_is_no_request_is_met_with_silence_and_the_next_is_answered() {
     server.signal(Signal::SIGTERM);
     let (status, lines) = server.end();
     assert_eq!(status, Some(0));
-    let last = "Stopped: 8 datagrams received, 4 answered";
+    let last = "Stopped. Datagrams received: 8, answered: 4";
     assert_eq!(lines.last().map(String::as_str), Some(last));
 }
 
@@ -154,7 +154,7 @@ fn a_quiet_server_prints_only_the_summary() {
     server.signal(Signal::SIGINT);
     let (status, lines) = server.end();
     assert_eq!(status, Some(0));
-    assert_eq!(lines[1..], ["Stopped: 1 datagrams received, 1 answered"]);
+    assert_eq!(lines[1..], ["Stopped. Datagrams received: 1, answered: 1"]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn the_client_prints_every_answer_and_its_seed_fixes_the_requests() {
         let answer = answer.unwrap_or_else(|| panic!("{line:?} is no answer to {request}"));
         assert!(request.accepts(answer.as_bytes()), "{line}");
     }
-    assert_eq!(lines[3], "Stopped: 3 requests sent, 3 answered");
+    assert_eq!(lines[3], "Stopped. Requests sent: 3, answered: 3");
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn a_late_or_doubled_answer_is_never_taken_for_the_next_ones() {
             format!("SEND_TIME: no answer in time from {address}"),
             "SEND_TIME: 02:02:02".to_owned(),
             "SEND_TIME: 03:03:03".to_owned(),
-            "Stopped: 3 requests sent, 2 answered".to_owned(),
+            "Stopped. Requests sent: 3, answered: 2".to_owned(),
         ]
     );
     assert_eq!(output.status.code(), Some(0));
@@ -251,7 +251,7 @@ fn an_answer_of_another_shape_is_shown_safely_and_ignored() {
             r#"SEND_TIME: "\x1b[2J" ignored, expected HH:MM:SS"#,
             "SEND_TIME: \"\" ignored, expected HH:MM:SS",
             "SEND_TIME: 12:00:00",
-            "Stopped: 1 requests sent, 1 answered",
+            "Stopped. Requests sent: 1, answered: 1",
         ]
     );
 }
@@ -275,7 +275,7 @@ fn a_server_that_goes_away_does_not_end_the_client_but_ctrl_c_does() {
     assert_eq!(status, Some(0));
     let last = lines.last().expect("a summary");
     assert!(
-        last.starts_with("Stopped: ") && last.ends_with(" 1 answered"),
+        last.starts_with("Stopped. ") && last.ends_with(" answered: 1"),
         "{last}"
     );
 }
@@ -302,7 +302,7 @@ fn a_server_that_never_answers_is_a_failure_once_the_count_is_reached() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("no answer from"), "{told}");
-    assert_eq!(stdout(&output)[2], "Stopped: 2 requests sent, 0 answered");
+    assert_eq!(stdout(&output)[2], "Stopped. Requests sent: 2, answered: 0");
 }
 
 #[test]
@@ -324,8 +324,10 @@ fn a_closed_pipe_ends_both_programs_successfully() {
     let address = line.strip_prefix("Listening on ").expect("the first line");
     // The server notices when it next prints.
     let peer = peer();
-    peer.send_to(b"SEND_TIME", address).expect("loopback is up");
-    assert_eq!(wait(&mut server), Some(0));
+    let status = wait_poking(&mut server, || {
+        let _ = peer.send_to(b"SEND_TIME", address);
+    });
+    assert_eq!(status, Some(0));
 
     let (_server, address) = self::server("127.0.0.1:0");
     let (line, mut client) = start_and_close_pipe(CLIENT, &[&address]);

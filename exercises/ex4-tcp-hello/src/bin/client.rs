@@ -31,7 +31,7 @@ use ex4_tcp_hello::{DEFAULT_PORT, line, message, screen};
     Exit status: 0 the answer was printed, 1 there was none, 2 usage."
 )]
 struct Arguments {
-    /// Who to ask: IP:PORT, [IPV6]:PORT, HOST:PORT, or without the port
+    /// Who to ask: IP:PORT, HOST:PORT, or without the port; IPv6 in brackets
     #[arg(value_name = "SERVER", default_value = "127.0.0.1:20002", value_parser = address)]
     server: Address,
 

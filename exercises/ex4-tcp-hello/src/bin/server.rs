@@ -29,7 +29,7 @@ use ex4_tcp_hello::{DEFAULT_PORT, screen, server, stop};
     Ctrl-C or SIGTERM tells the connected clients goodbye and ends it."
 )]
 struct Arguments {
-    /// Where to listen: IP:PORT, [IPV6]:PORT, HOST:PORT, or without the port
+    /// Where to listen: IP:PORT, HOST:PORT, or without the port; IPv6 in brackets
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:20002", value_parser = address)]
     bind: Address,
 }
@@ -58,7 +58,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     screen.line(first).await;
     let clients = server::run(listener, &screen, stop).await;
     printer
-        .finish(screen, format!("Stopped: {clients} clients served"))
+        .finish(screen, format!("Stopped. Clients served: {clients}"))
         .await
         .context("cannot write to standard output")
 }

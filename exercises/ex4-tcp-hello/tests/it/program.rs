@@ -108,6 +108,15 @@ pub(crate) fn start_and_close_pipe(path: &str, arguments: &[&str]) -> (String, C
 /// Waits for the end and returns the exit status.
 #[track_caller]
 pub(crate) fn wait(child: &mut Child) -> Option<i32> {
+    wait_poking(child, || ())
+}
+
+/// Waits for the end, giving the program something to print again and again.
+/// Once is not enough to make it notice a closed pipe: another test that is
+/// just starting a program holds a copy of the pipe for a moment (between
+/// fork and exec).
+#[track_caller]
+pub(crate) fn wait_poking(child: &mut Child, mut poke: impl FnMut()) -> Option<i32> {
     let end = Instant::now() + DEADLINE;
     loop {
         if let Some(status) = child.try_wait().expect("the program can be waited for") {
@@ -117,6 +126,7 @@ pub(crate) fn wait(child: &mut Child) -> Option<i32> {
             let _ = child.kill();
             panic!("the program did not end");
         }
+        poke();
         // std has no wait with a deadline; this only paces the polling.
         thread::sleep(Duration::from_millis(5));
     }
