@@ -36,6 +36,10 @@ pub struct Plan {
     pub submission: Submission,
     /// Scenarios with their placeholders.
     pub scenarios: Vec<Scenario>,
+    /// Exercises handed in as files, to be mentioned in the report.
+    pub papers: Vec<Exercise>,
+    /// The checks to report on; none means all.
+    pub only: Vec<String>,
     /// Where.
     pub isolation: Isolation,
     /// The seed of every random choice.

@@ -4,6 +4,7 @@
 //! progress display consume them. Whatever is not an event cannot influence a verdict.
 
 use crate::lab::{Exercise, Transport};
+use crate::world::Traffic;
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -121,6 +122,11 @@ pub enum EventKind {
         /// The text as written by the program.
         text: String,
     },
+    /// What has crossed the scenario's own network so far, as the kernel counts it.
+    Traffic {
+        /// The counts.
+        counted: Traffic,
+    },
     /// The actor wrote more than it may; nothing more is read and it is killed.
     OutputLimit {
         /// Who.
@@ -196,6 +202,7 @@ impl EventKind {
             | EventKind::StepStarted { .. }
             | EventKind::StepEnded { .. }
             | EventKind::DatagramSent { .. }
+            | EventKind::Traffic { .. }
             | EventKind::ScenarioEnded { .. } => None,
         }
     }

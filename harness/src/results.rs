@@ -10,6 +10,7 @@
 use crate::conduct::Plan;
 use crate::event::Event;
 use crate::judge::{self, Obstacle, Verdict};
+use crate::lab::Exercise;
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::transcript;
@@ -39,6 +40,10 @@ pub struct Run {
     pub seed: u64,
     /// What the machine allowed.
     pub isolation: Isolation,
+    /// Exercises handed in as files, for which there are no scenarios.
+    pub papers: Vec<Exercise>,
+    /// The checks that were asked for; none means all.
+    pub only: Vec<String>,
     /// Every scenario, in the order of the lab.
     pub scenes: Vec<Scene>,
 }
@@ -65,6 +70,8 @@ impl Run {
             dir: plan.submission.dir.clone(),
             seed: plan.seed,
             isolation: plan.isolation.clone(),
+            papers: plan.papers.clone(),
+            only: plan.only.clone(),
             scenes,
         }
     }

@@ -62,8 +62,8 @@ pub fn shorten(text: &str, limit: usize) -> String {
 
 /// The end of what a program printed: a few lines, cut where they are too long. Not yet safe to print.
 pub fn last_lines(raw: &str) -> String {
-    const LINES: usize = 8;
-    const WIDTH: usize = 200;
+    const LINES: usize = 6;
+    const WIDTH: usize = 120;
     let text = clean(raw);
     let lines: Vec<&str> = text.trim().lines().map(str::trim_end).collect();
     let left_out = lines.len().saturating_sub(LINES);

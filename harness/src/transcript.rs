@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 /// Lines of a screen that are shown in full; more are counted.
-const LONGEST_LINE: usize = 160;
+const LONGEST_LINE: usize = 120;
 const MOST_LINES: usize = 60;
 
 /// Renders a scenario as it was played.
@@ -27,6 +27,7 @@ pub fn render(scenario: &Scenario, events: &[Event]) -> String {
         script.take(event);
     }
     script.flush();
+    script.tell_repeated();
     script.text
 }
 
@@ -41,6 +42,9 @@ struct Script<'s> {
     /// What became of programs since the last flush, shown after their output.
     endings: BTreeMap<Actor, String>,
     check: Option<usize>,
+    /// The last row written, and how often it has come again since.
+    last_row: String,
+    repeated: usize,
 }
 
 impl<'s> Script<'s> {
@@ -69,6 +73,8 @@ impl<'s> Script<'s> {
             pending: BTreeMap::new(),
             endings: BTreeMap::new(),
             check: None,
+            last_row: String::new(),
+            repeated: 0,
         }
     }
 
@@ -84,7 +90,7 @@ impl<'s> Script<'s> {
                     self.enter_check(*step);
                 }
             }
-            EventKind::StepEnded { .. } => {}
+            EventKind::StepEnded { .. } | EventKind::Traffic { .. } => {}
             EventKind::Output { actor, text } => self
                 .pending
                 .entry(actor.clone())
@@ -96,7 +102,7 @@ impl<'s> Script<'s> {
             EventKind::Started { actor, command, .. } => {
                 let command = command
                     .iter()
-                    .map(|word| self.redact(word))
+                    .map(|word| redact(word))
                     .collect::<Vec<_>>()
                     .join(" ");
                 self.row(actor, '$', &command);
@@ -144,6 +150,7 @@ impl<'s> Script<'s> {
             EventKind::ScenarioEnded { fault } => {
                 self.flush();
                 if let Some(fault) = fault {
+                    self.tell_repeated();
                     let _ = writeln!(self.text, "\n  not played to its end: {fault}");
                 }
             }
@@ -154,6 +161,7 @@ impl<'s> Script<'s> {
         let check = self.scenario.steps.get(step).and_then(|step| step.check);
         if check != self.check {
             self.check = check;
+            self.tell_repeated();
             if let Some(block) = check.and_then(|index| self.scenario.checks.get(index)) {
                 let _ = writeln!(self.text, "\n{}: {}", block.id, block.title);
             }
@@ -178,7 +186,7 @@ impl<'s> Script<'s> {
         let clean = text::clean(raw);
         let lines: Vec<&str> = clean.lines().map(str::trim_end).collect();
         for line in lines.iter().take(MOST_LINES) {
-            let line = text::shorten(&text::visible(&self.redact(line)), LONGEST_LINE);
+            let line = text::shorten(&text::visible(&self.redact_all(line)), LONGEST_LINE);
             self.row(actor, '|', &line);
         }
         if lines.len() > MOST_LINES {
@@ -192,33 +200,66 @@ impl<'s> Script<'s> {
 
     fn row(&mut self, actor: &str, mark: char, line: &str) {
         let width = self.width;
-        let row = format!("  {actor:<width$} {mark} {line}");
-        let _ = writeln!(self.text, "{}", row.trim_end());
+        let row = format!("  {actor:<width$} {mark} {line}")
+            .trim_end()
+            .to_owned();
+        if row == self.last_row {
+            self.repeated += 1;
+            return;
+        }
+        self.tell_repeated();
+        let _ = writeln!(self.text, "{row}");
+        self.last_row = row;
     }
 
-    /// `line` with what differs from run to run replaced.
-    fn redact(&self, line: &str) -> String {
-        static PORT: LazyLock<Regex> = LazyLock::new(|| {
-            Regex::new(r"(?P<host>\b\d{1,3}(?:\.\d{1,3}){3}'?|\]|localhost)(?P<sep>:|, |,| port )\d{1,5}\b").expect("a valid pattern")
-        });
-        static TIME: LazyLock<Regex> = LazyLock::new(|| {
-            Regex::new(r"\b\d{1,2}:\d{2}:\d{2}(\.\d+)?\b").expect("a valid pattern")
-        });
-        static ISO_DATE: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new(r"\b\d{4}-\d{2}-\d{2}\b").expect("a valid pattern"));
-        static PID: LazyLock<Regex> = LazyLock::new(|| {
-            Regex::new(r"(?i)\b(pid|process)([ =:#]+)\d+\b").expect("a valid pattern")
-        });
-        let line = PORT.replace_all(line, "$host$sep‹port›");
-        let line = TIME.replace_all(&line, "‹time›");
-        let line = PID.replace_all(&line, "$1$2‹pid›");
-        let line = ISO_DATE.replace_all(&line, "‹date›");
-        // Dates in other forms: the whole line, since the parts cannot be told from other numbers.
-        if let Ok(today) = format!("{}T12:00:00+00:00", self.today).parse()
-            && clock::shows_today(&line, today)
-        {
-            return "‹date›".to_owned();
+    /// Says how often the last row came again.
+    fn tell_repeated(&mut self) {
+        match self.repeated {
+            0 => {}
+            1 => {
+                let _ = writeln!(self.text, "{}", self.last_row);
+            }
+            times => {
+                let width = self.width;
+                let _ = writeln!(
+                    self.text,
+                    "  {:width$}   … (the same {times} more times)",
+                    ""
+                );
+            }
         }
-        line.into_owned()
+        self.repeated = 0;
+        self.last_row.clear();
     }
+
+    /// [`redact`], and a date in any other form: then the whole line, since its parts cannot be told from other
+    /// numbers.
+    fn redact_all(&self, line: &str) -> String {
+        let line = redact(line);
+        match format!("{}T12:00:00+00:00", self.today).parse() {
+            Ok(today) if clock::shows_today(&line, today) => "‹date›".to_owned(),
+            _ => line,
+        }
+    }
+}
+
+/// `line` with ports, times, ISO dates and process ids, which differ from run to run, replaced.
+pub fn redact(line: &str) -> String {
+    static PORT: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"(?P<host>\b\d{1,3}(?:\.\d{1,3}){3}'?|\]|localhost)(?P<sep>:|, |,| port )\d{1,5}\b",
+        )
+        .expect("a valid pattern")
+    });
+    static TIME: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\b\d{1,2}:\d{2}:\d{2}(\.\d+)?\b").expect("a valid pattern"));
+    static ISO_DATE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\b\d{4}-\d{2}-\d{2}\b").expect("a valid pattern"));
+    static PID: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?i)\b(pid|process)([ =:#]+)\d+\b").expect("a valid pattern")
+    });
+    let line = PORT.replace_all(line, "$host$sep‹port›");
+    let line = TIME.replace_all(&line, "‹time›");
+    let line = PID.replace_all(&line, "$1$2‹pid›");
+    ISO_DATE.replace_all(&line, "‹date›").into_owned()
 }

@@ -52,6 +52,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let scenarios = select(&library, &submission, &selection)?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let plan = Plan {
+        papers: papers(&submission, &library, &selection),
+        only: checks_of(&library, &selection),
         scenarios,
         isolation: Isolation::probe(),
         seed: arguments
@@ -67,9 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         );
         return Ok(INTERRUPTED);
     };
-    let only = checks_of(&library, &selection);
-    let mut report = Report::new(&run, &only);
-    report.notes.extend(left_out(&plan, &library, &selection));
+    let report = Report::new(&run);
     let folder = run.save(&arguments.out, &report)?;
     match arguments.format {
         Format::Json => print(&report::json::render(&report).map_err(fault)?)?,
@@ -174,7 +174,7 @@ fn needed(library: &Library, selection: &[String]) -> Vec<String> {
             .flat_map(|scenario| &scenario.checks);
         for need in checks
             .filter(|check| check.id == id)
-            .flat_map(|check| &check.needs)
+            .flat_map(|check| check.needs.iter().chain(&check.explained_by))
         {
             if !ids.contains(need) {
                 ids.push(need.clone());
@@ -207,23 +207,20 @@ fn checks_of(library: &Library, selection: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Exercises that were handed in but have no checks here.
-fn left_out(plan: &Plan, library: &Library, selection: &[String]) -> Vec<String> {
-    let papers: Vec<&str> = plan
-        .submission
+/// Exercises that were handed in as files and have no checks here.
+fn papers(
+    submission: &manifest::Submission,
+    library: &Library,
+    selection: &[String],
+) -> Vec<Exercise> {
+    let unchecked =
+        |exercise: &&Exercise| selection.is_empty() && library.of(**exercise).next().is_none();
+    submission
         .papers
         .iter()
-        .filter(|exercise| selection.is_empty() && library.of(**exercise).next().is_none())
-        .map(|exercise| exercise.id())
-        .collect();
-    if papers.is_empty() {
-        Vec::new()
-    } else {
-        vec![format!(
-            "{}: handed in, but this harness has no checks for it yet",
-            papers.join(", ")
-        )]
-    }
+        .filter(unchecked)
+        .copied()
+        .collect()
 }
 
 /// Carries out the plan with progress on a terminal. None when it was interrupted.

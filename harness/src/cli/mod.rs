@@ -13,7 +13,7 @@ use crate::scenario::Library;
 use crate::stage;
 use crate::world::isolation;
 use clap::{Parser, Subcommand, ValueEnum};
-use miette::Result;
+use miette::{MietteHandlerOpts, Result};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -82,6 +82,12 @@ pub fn main() -> ExitCode {
         }
         _ => {}
     }
+    // Long lines are left to the terminal: names and paths stay whole, so that they can be copied.
+    let unwrapped = |_: &_| -> Box<dyn miette::ReportHandler> {
+        Box::new(MietteHandlerOpts::new().wrap_lines(false).build())
+    };
+    // It can only be set once, and this is the only place.
+    let _ = miette::set_hook(Box::new(unwrapped));
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

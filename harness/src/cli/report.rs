@@ -19,7 +19,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    let report = Report::new(&Run::load(&arguments.results)?, &[]);
+    let report = Report::new(&Run::load(&arguments.results)?);
     match arguments.format {
         Format::Json => print(&json::render(&report).map_err(fault)?)?,
         Format::Text => print(&text::render(&report, colours()))?,

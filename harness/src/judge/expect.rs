@@ -70,6 +70,11 @@ pub fn evaluate(index: usize, action: &Action, ledger: &Ledger) -> Finding {
             actors, introduced, ..
         } => sees_history(actors, *introduced, ledger),
         Action::TellApart { actor, texts } => tells_apart(actor, texts, ledger),
+        Action::Carry {
+            datagrams,
+            connections,
+            segments,
+        } => carries(*datagrams, *connections, *segments, ledger),
         // These are things the harness does itself; they cannot be missing.
         Action::GiveName { .. }
         | Action::Try { .. }
@@ -81,6 +86,14 @@ pub fn evaluate(index: usize, action: &Action, ledger: &Ledger) -> Finding {
         | Action::AddAddress { .. }
         | Action::SmallBuffers { .. } => Finding::Met,
     }
+}
+
+/// The client whose screen tells most about what went wrong: the one that typed last, or any.
+fn last_client(ledger: &Ledger) -> Actor {
+    let typed = ledger.typed.last().map(|typed| typed.actor.clone());
+    typed
+        .or_else(|| ledger.clients().next().cloned())
+        .unwrap_or_else(|| SERVER.to_owned())
 }
 
 /// How people call an actor in a sentence.
@@ -203,6 +216,11 @@ fn sees(see: &See, ledger: &Ledger) -> Finding {
     if missing.len() > 1 && matches!(see.actors, Actors::All(_)) {
         let names: Vec<&str> = missing.iter().map(|actor| ledger.name_of(actor)).collect();
         because = format!("it is missing for {}; {because}", names.join(", "));
+    }
+    if actor != SERVER
+        && let Some(ending) = ledger.actor(SERVER).and_then(|server| server.ending)
+    {
+        because = format!("{because}; the server had ended {ending}");
     }
     let miss = Miss {
         actor: actor.to_owned(),
@@ -439,6 +457,63 @@ fn listens(transport: crate::lab::Transport, everywhere: bool, ledger: &Ledger) 
         ));
     }
     Finding::Met
+}
+
+/// So much has crossed the network. A datagram counts when a program has received it, so two mean a request that
+/// reached the server and an answer that reached the client.
+fn carries(datagrams: u64, connections: u64, segments: u64, ledger: &Ledger) -> Finding {
+    let Some(seen) = ledger.traffic_in_check() else {
+        return Finding::Met;
+    };
+    if seen.datagrams >= datagrams && seen.connections >= connections && seen.segments >= segments {
+        return Finding::Met;
+    }
+    let sockets: Vec<String> = ledger
+        .actor(SERVER)
+        .map(|state| {
+            state
+                .listening
+                .iter()
+                .map(|(transport, address)| format!("{transport} {address}"))
+                .collect()
+        })
+        .unwrap_or_default();
+    let server = format!("the server waits on {}", sockets.join(", "));
+    let (expected, because) = if datagrams > 0 {
+        let because = match (seen.datagrams, seen.unreachable) {
+            (0, 0) => format!("no datagram was received by anybody; {server}"),
+            (0, lost) => format!(
+                "{lost} of the client's datagrams went to a port where nobody waits; {server}"
+            ),
+            (some, _) => {
+                format!("of request and answer only {some} datagram was received; {server}")
+            }
+        };
+        (
+            "a request and its answer, each a UDP datagram, are received".to_owned(),
+            because,
+        )
+    } else {
+        let because = match (seen.connections, seen.refused) {
+            (0, 0) => format!("nobody opened a connection; {server}"),
+            (0, refused) => format!(
+                "{refused} connections were refused, because nobody listens there; {server}"
+            ),
+            (_, _) => format!(
+                "a connection was opened, and {} of the two texts was sent over it",
+                seen.segments
+            ),
+        };
+        (
+            "a TCP connection is opened and a text sent each way".to_owned(),
+            because,
+        )
+    };
+    Finding::NotYet(Miss {
+        actor: last_client(ledger),
+        expected,
+        because,
+    })
 }
 
 /// Two senders' lines: what stands before them differs, but for the time.

@@ -8,6 +8,7 @@ use crate::lab::Transport;
 use crate::scenario::Scenario;
 use crate::scenario::model::SERVER;
 use crate::text;
+use crate::world::Traffic;
 use chrono::{DateTime, Duration, FixedOffset};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +27,10 @@ pub struct Ledger {
     check: Option<usize>,
     /// Every line typed, in order.
     pub typed: Vec<TypedLine>,
+    /// What has crossed the network, where it is the scenario's own.
+    traffic: Option<Traffic>,
+    /// The same at the beginning of the check.
+    traffic_before: Traffic,
     /// Why the scenario ended early, if it did.
     pub fault: Option<String>,
     /// Whether the scenario has ended.
@@ -144,6 +149,8 @@ impl Ledger {
             step: None,
             check: None,
             typed: Vec::new(),
+            traffic: None,
+            traffic_before: Traffic::default(),
             fault: None,
             ended: false,
         }
@@ -205,6 +212,7 @@ impl Ledger {
                 self.state(actor).output_limit = Some(*octets)
             }
             EventKind::Exited { actor, ending } => self.state(actor).ending = Some(*ending),
+            EventKind::Traffic { counted } => self.traffic = Some(*counted),
             EventKind::ScenarioEnded { fault } => {
                 self.fault.clone_from(fault);
                 self.ended = true;
@@ -223,6 +231,9 @@ impl Ledger {
         };
         let new_check = direction.check != self.check;
         self.check = direction.check;
+        if new_check {
+            self.traffic_before = self.traffic.unwrap_or_default();
+        }
         for state in self.actors.values_mut() {
             let screen = &mut state.screen;
             if new_check {
@@ -244,6 +255,11 @@ impl Ledger {
         self.actors.get(actor)
     }
 
+    /// Everybody known but the server.
+    pub fn clients(&self) -> impl Iterator<Item = &Actor> {
+        self.actors.keys().filter(|actor| *actor != SERVER)
+    }
+
     /// What people call an actor: its login name for clients.
     pub fn name_of<'a>(&'a self, actor: &'a str) -> &'a str {
         match self.actors.get(actor) {
@@ -255,6 +271,16 @@ impl Ledger {
     /// The wall clock at a moment of the scenario.
     pub fn clock_at(&self, at_us: u64) -> DateTime<FixedOffset> {
         self.clock + Duration::microseconds(i64::try_from(at_us).unwrap_or(i64::MAX / 2))
+    }
+
+    /// What has crossed the network so far; none where it is shared.
+    pub fn traffic(&self) -> Option<Traffic> {
+        self.traffic
+    }
+
+    /// What has crossed the network since the check began; none where the network is shared.
+    pub fn traffic_in_check(&self) -> Option<Traffic> {
+        Some(self.traffic?.since(self.traffic_before))
     }
 
     /// The step that is being played.

@@ -13,7 +13,7 @@ pub use ledger::Ledger;
 
 use crate::event::{Event, EventKind, Waiting};
 use crate::lab::{Exercise, Kind};
-use crate::scenario::{Action, Scenario};
+use crate::scenario::{Action, CheckBlock, Scenario};
 use crate::text;
 use expect::{Finding, Miss, evaluate};
 use ledger::describe_waiting;
@@ -324,38 +324,46 @@ pub fn not_played(scenario: &Scenario, obstacle: &Obstacle) -> Vec<Verdict> {
     (0..scenario.checks.len()).map(verdict).collect()
 }
 
-/// Settles what checks need of each other: one that failed while a check it needs did not pass says nothing of
-/// its own, so it counts as not run. Returns the verdicts in the order of the lab.
+/// Settles what checks mean to each other. One that needs a check which did not pass counts as not run; so does
+/// one that failed, when the failure of another explains it. Returns the verdicts in the order of the lab.
 pub fn settle_needs(scenarios: &[&Scenario], mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
-    let needs: BTreeMap<&str, &[String]> = scenarios
+    let checks: BTreeMap<&str, &CheckBlock> = scenarios
         .iter()
         .flat_map(|scenario| &scenario.checks)
-        .map(|check| (check.id.as_str(), check.needs.as_slice()))
+        .map(|check| (check.id.as_str(), check))
         .collect();
     let found: BTreeMap<String, Status> = verdicts
         .iter()
         .map(|verdict| (verdict.id.clone(), verdict.status))
         .collect();
     for verdict in &mut verdicts {
-        if matches!(verdict.status, Status::Pass | Status::NotRun) {
+        let open = matches!(verdict.status, Status::Fail | Status::Inconclusive);
+        let (reason, (id, status)) = if verdict.status == Status::NotRun {
             continue;
-        }
-        if let Some((need, status)) = unmet(&verdict.id, &needs, &found) {
-            verdict.status = Status::NotRun;
-            let outcome = match status {
-                Status::Fail => "failed",
-                Status::Inconclusive => "was inconclusive",
-                _ => "was not run",
-            };
-            verdict.because = Some(format!("needs {need}, which {outcome}"));
-            // A need that the machine could not try is no fault of the submission.
-            verdict.max_points = if status == Status::Fail {
-                verdict.max_points
-            } else {
-                0.0
-            };
-            (verdict.sent, verdict.expected, verdict.got, verdict.hint) = (None, None, None, None);
-        }
+        } else if let Some(unmet) = unmet(&verdict.id, &checks, &found, |check| &check.needs) {
+            ("needs", unmet)
+        } else if let Some(unmet) =
+            unmet(&verdict.id, &checks, &found, |check| &check.explained_by).filter(|_| open)
+        {
+            ("explained by", unmet)
+        } else {
+            continue;
+        };
+        verdict.status = Status::NotRun;
+        verdict.points = 0.0;
+        let outcome = match status {
+            Status::Fail => "failed",
+            Status::Inconclusive => "was inconclusive",
+            _ => "was not run",
+        };
+        verdict.because = Some(format!("{reason} {id}, which {outcome}"));
+        // What the machine could not try is no fault of the submission.
+        verdict.max_points = if status == Status::Fail {
+            verdict.max_points
+        } else {
+            0.0
+        };
+        (verdict.sent, verdict.expected, verdict.got, verdict.hint) = (None, None, None, None);
     }
     verdicts.sort_by_key(|verdict| {
         crate::lab::find_check(&verdict.id).map_or(usize::MAX, |(place, _)| place)
@@ -363,29 +371,31 @@ pub fn settle_needs(scenarios: &[&Scenario], mut verdicts: Vec<Verdict>) -> Vec<
     verdicts
 }
 
-/// The first check, near or far, that `id` needs and that did not pass.
+/// The first check that did not pass among those a check names, near or far.
 fn unmet<'a>(
     id: &str,
-    needs: &BTreeMap<&str, &'a [String]>,
+    checks: &BTreeMap<&str, &'a CheckBlock>,
     found: &BTreeMap<String, Status>,
+    named: fn(&CheckBlock) -> &Vec<String>,
 ) -> Option<(&'a str, Status)> {
-    // Scenario files can name needs in a circle; a path longer than all checks has come round.
-    fn search<'a>(
-        id: &str,
-        needs: &BTreeMap<&str, &'a [String]>,
-        found: &BTreeMap<String, Status>,
-        depth: usize,
-    ) -> Option<(&'a str, Status)> {
-        if depth > needs.len() {
-            return None;
+    // Files may name checks in a circle, so each is looked at once.
+    let mut queue: Vec<&'a str> = checks
+        .get(id)
+        .map(|check| named(check).iter().map(String::as_str).collect())?;
+    let mut done = 0;
+    while let Some(next) = queue.get(done).copied() {
+        done += 1;
+        if let Some(check) = checks.get(next) {
+            let more = named(check).iter().chain(&check.needs).map(String::as_str);
+            let more: Vec<&str> = more.filter(|id| !queue.contains(id)).collect();
+            queue.extend(more);
         }
-        needs.get(id)?.iter().find_map(|need| {
-            let deeper = search(need, needs, found, depth + 1);
-            match found.get(need) {
-                Some(Status::Pass) | None => deeper,
-                Some(status) => deeper.or(Some((need.as_str(), *status))),
-            }
-        })
     }
-    search(id, needs, found, 0)
+    // The farthest is nearest to the cause.
+    let missing = |id: &&'a str| found.get(*id).is_some_and(|status| *status != Status::Pass);
+    queue
+        .into_iter()
+        .rev()
+        .find(missing)
+        .map(|id| (id, found[id]))
 }

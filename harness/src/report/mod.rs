@@ -80,11 +80,11 @@ impl Outcome {
 }
 
 impl Report {
-    /// The report on a run; with `only`, on those checks alone.
-    pub fn new(run: &Run, only: &[String]) -> Self {
+    /// The report on a run.
+    pub fn new(run: &Run) -> Self {
         let mut checks = run.verdicts();
-        if !only.is_empty() {
-            checks.retain(|check| only.contains(&check.id));
+        if !run.only.is_empty() {
+            checks.retain(|check| run.only.contains(&check.id));
         }
         let isolation = IsolationNote {
             level: run.isolation.level,
@@ -141,6 +141,13 @@ impl Report {
 /// Remarks from what was seen, worth no points.
 fn notes(run: &Run, checks: &[Verdict]) -> Vec<String> {
     let mut notes = Vec::new();
+    if !run.papers.is_empty() {
+        let papers: Vec<&str> = run.papers.iter().map(|exercise| exercise.id()).collect();
+        notes.push(format!(
+            "{}: handed in, but this harness has no checks for it yet",
+            papers.join(", ")
+        ));
+    }
     let reported = |exercise| checks.iter().any(|check| check.exercise == exercise);
     for scene in run
         .scenes

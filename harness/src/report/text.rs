@@ -184,7 +184,7 @@ impl Page {
         }
         if count(Status::Fail, Kind::Robustness) > 0 {
             parts.push(format!(
-                "{} pieces of advice",
+                "advice on {}",
                 count(Status::Fail, Kind::Robustness)
             ));
         }

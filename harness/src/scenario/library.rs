@@ -107,6 +107,7 @@ impl Library {
                 if let Some(need) = check
                     .needs
                     .iter()
+                    .chain(&check.explained_by)
                     .find(|need| !homes.contains_key(need.as_str()))
                 {
                     return Err(miette!(

@@ -60,8 +60,10 @@ pub struct CheckBlock {
     pub sheet: String,
     /// Hints, from the question to ask oneself to where to look.
     pub hints: Vec<String>,
-    /// Checks that must have passed for a failure here to mean anything.
+    /// Checks that must have passed for this one to mean anything, pass or fail.
     pub needs: Vec<String>,
+    /// Checks whose failure explains a failure here, which then says nothing new. A pass stands.
+    pub explained_by: Vec<String>,
     /// Where it stands.
     pub place: Place,
 }
@@ -210,6 +212,16 @@ pub enum Action {
         /// Whether it must be reachable from another computer.
         everywhere: bool,
     },
+    /// So much must have crossed the network in this check, as the kernel counts it. Where the network is shared
+    /// nothing can be said, and nothing is.
+    Carry {
+        /// UDP datagrams received by programs.
+        datagrams: u64,
+        /// TCP connections opened.
+        connections: u64,
+        /// TCP segments with data.
+        segments: u64,
+    },
     /// If both texts are on a screen, what stands before them on their lines must differ: two senders.
     TellApart {
         /// Whose screen.
@@ -285,6 +297,7 @@ impl Action {
                 | Action::Listens { .. }
                 | Action::SeeHistory { .. }
                 | Action::TellApart { .. }
+                | Action::Carry { .. }
                 | Action::Try { .. }
                 | Action::GiveName { .. }
         )

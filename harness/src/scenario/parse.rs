@@ -218,6 +218,7 @@ impl<'s> Reader<'s> {
             sheet: String::new(),
             hints: Vec::new(),
             needs: Vec::new(),
+            explained_by: Vec::new(),
             place: self.place(node.name().span()),
         };
         let steps_before = self.steps.len();
@@ -225,7 +226,7 @@ impl<'s> Reader<'s> {
             match child.name().value() {
                 "sheet" => block.sheet = self.one_string(child, "the sentence of the sheet")?,
                 "hint" => block.hints.push(self.one_string(child, "the hint")?),
-                "needs" => {
+                word @ ("needs" | "explained-by") => {
                     let id = self.one_string(child, "the id of a check")?;
                     if lab::find_check(&id).is_none() {
                         let near = lab::nearest(&id, lab::CHECKS.iter().map(|(id, _)| *id));
@@ -237,7 +238,12 @@ impl<'s> Reader<'s> {
                             help.as_deref(),
                         ));
                     }
-                    block.needs.push(id);
+                    let list = if word == "needs" {
+                        &mut block.needs
+                    } else {
+                        &mut block.explained_by
+                    };
+                    list.push(id);
                 }
                 "check" => {
                     return Err(self.at(child, "a check cannot stand in a check", "here", None));
@@ -380,7 +386,11 @@ impl<'s> Reader<'s> {
         Ok(())
     }
 
+    /// `network address="192.0.2.10"`, `network buffers=4096`, `network carries datagrams=2`.
     fn network(&mut self, node: &KdlNode) -> Result<()> {
+        if !self.strings(node)?.is_empty() {
+            return self.network_carries(node);
+        }
         self.only_props(node, &["address", "buffers"])?;
         if let Some(value) = node.get("address") {
             let address = value.as_string().and_then(|text| text.parse().ok());
@@ -409,6 +419,34 @@ impl<'s> Reader<'s> {
             })?;
             self.push(node, Action::SmallBuffers { octets });
         }
+        Ok(())
+    }
+
+    fn network_carries(&mut self, node: &KdlNode) -> Result<()> {
+        self.only_props(node, &["datagrams", "connections", "segments"])?;
+        let count = |prop| {
+            self.number(node, prop)
+                .map(|count| count.map_or(0, |count| count as u64))
+        };
+        let (datagrams, connections, segments) = (
+            count("datagrams")?,
+            count("connections")?,
+            count("segments")?,
+        );
+        if self.one_string(node, "`carries`")? != "carries"
+            || datagrams + connections + segments == 0
+        {
+            let help = "network carries datagrams=2, or: network carries connections=1 segments=2";
+            return Err(self.at(node, "what does the network carry?", "here", Some(help)));
+        }
+        self.push(
+            node,
+            Action::Carry {
+                datagrams,
+                connections,
+                segments,
+            },
+        );
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::manifest::NameStyle;
 use crate::scenario::model::{Action, SERVER};
 use crate::sys;
 use crate::text;
-use crate::world::{processes, sockets};
+use crate::world::{Traffic, processes, sockets};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -35,6 +35,9 @@ const LONG_QUIET: Duration = Duration::from_millis(500);
 
 /// A program that never rests is not waited for any longer than this.
 const RESTLESS: Duration = Duration::from_secs(2);
+
+/// How long a request and its answer may take to cross the network.
+const CARRIED_WITHIN: Duration = Duration::from_secs(6);
 
 /// How long each way of leaving is given.
 const LEAVE_WITHIN: Duration = Duration::from_millis(1500);
@@ -118,6 +121,7 @@ impl Play {
             sys::add_loopback_address(address, 1)?;
             self.address = Some(address);
         }
+        self.count_traffic()?;
         let mut failed: BTreeSet<Option<usize>> = BTreeSet::new();
         for (index, step) in scenario.steps.iter().enumerate() {
             let skip = failed.contains(&None)
@@ -135,6 +139,7 @@ impl Play {
                     .await;
                 self.effect_seen = false;
             }
+            self.count_traffic()?;
             self.recorder.record(EventKind::StepStarted { step: index });
             let ended = self.step(index, &step.action).await?;
             self.recorder
@@ -201,6 +206,16 @@ impl Play {
             }
             Action::NotSee { .. } => self.settle(Some(LONG_QUIET), RESTLESS).await,
             Action::Running { .. } => self.settle(None, RESTLESS).await,
+            Action::Carry { .. } => {
+                // The kernel does not announce that it has counted something.
+                let deadline = Instant::now() + CARRIED_WITHIN;
+                while evaluate(index, action, &self.recorder.ledger()) != Finding::Met
+                    && Instant::now() < deadline
+                {
+                    tokio::time::sleep(GLANCE).await;
+                    self.count_traffic()?;
+                }
+            }
             Action::TellApart { .. } | Action::Listens { .. } => {}
         }
         Ok(match evaluate(index, action, &self.recorder.ledger()) {
@@ -243,6 +258,18 @@ impl Play {
                 Finding::NotYet(_) => {}
             }
         }
+    }
+
+    /// Records what the network has carried, when it is the scenario's own and something has changed.
+    fn count_traffic(&self) -> io::Result<()> {
+        if !self.job.seclusion.network {
+            return Ok(());
+        }
+        let counted = Traffic::read()?;
+        if self.recorder.ledger().traffic() != Some(counted) {
+            self.recorder.record(EventKind::Traffic { counted });
+        }
+        Ok(())
     }
 
     fn host(&self) -> Ipv4Addr {

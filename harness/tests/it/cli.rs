@@ -1,0 +1,256 @@
+//! The command line: help, lists, mistakes in arguments and scenario files, recorded results.
+
+use crate::support::{Copy, harness, has, has_netns};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+use tempfile::TempDir;
+
+fn run(cwd: &Path, arguments: &[&str]) -> Output {
+    harness(cwd)
+        .args(arguments)
+        .output()
+        .expect("the harness can be started")
+}
+
+fn folder() -> TempDir {
+    TempDir::new().expect("a temporary folder can be made")
+}
+
+/// Standard error without the line breaks and bars of a narrow page.
+fn said(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).replace('│', " ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[track_caller]
+fn check_mistake(cwd: &Path, arguments: &[&str], words: &[&str]) {
+    let output = run(cwd, arguments);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for wanted in words {
+        assert!(said.contains(wanted), "{wanted:?} in: {said}");
+    }
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let home = folder();
+    for command in [&[][..], &["check"], &["list"], &["init"], &["report"]] {
+        let output = run(home.path(), &[command, &["--help"]].concat());
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            text.contains("Examples:\n  harness "),
+            "{command:?}: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_pointed_at_init() {
+    let home = folder();
+    check_mistake(
+        home.path(),
+        &["check"],
+        &["there is no lab.toml in .", "harness init"],
+    );
+    check_mistake(
+        home.path(),
+        &["check", "nowhere"],
+        &["there is no folder nowhere"],
+    );
+}
+
+#[test]
+fn a_misspelt_check_is_recognised() {
+    check_mistake(
+        folder().path(),
+        &["check", ".", "ex6/arithmetics"],
+        &["no check `ex6/arithmetics`", "did you mean ex6/arithmetic?"],
+    );
+}
+
+#[test]
+fn an_exercise_that_was_not_handed_in_cannot_be_selected() {
+    let copy = Copy::of("faulty/ex1-server-silent");
+    check_mistake(
+        copy.home.path(),
+        &["check", "ex1-server-silent", "ex8"],
+        &["no section for ex8"],
+    );
+    check_mistake(
+        copy.home.path(),
+        &["check", "ex1-server-silent", "elsewhere"],
+        &["one folder at a time; what is `elsewhere`?"],
+    );
+}
+
+#[test]
+fn init_writes_a_manifest_that_can_be_read_and_never_overwrites_one() {
+    let home = folder();
+    for name in [
+        "UDP_Server.py",
+        "UDP_Client.py",
+        "calc_server.py",
+        "calc_client.py",
+    ] {
+        fs::write(home.path().join(name), "").expect("a file can be written");
+    }
+    let output = run(home.path(), &["init"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let text = fs::read_to_string(home.path().join("lab.toml")).expect("it was written");
+    assert!(
+        text.contains("[ex1]")
+            && text.contains("server = \"python3 UDP_Server.py\"")
+            && text.contains("[ex6]"),
+        "{text}"
+    );
+    if has(&["python3"]) {
+        let submission = harness::manifest::read(home.path()).expect("the manifest is right");
+        assert_eq!(submission.programs.len(), 2);
+    }
+    check_mistake(home.path(), &["init"], &["lab.toml exists already"]);
+    assert_eq!(
+        fs::read_to_string(home.path().join("lab.toml")).ok(),
+        Some(text)
+    );
+}
+
+#[test]
+fn the_list_reads_as_it_was_reviewed() {
+    let output = run(folder().path(), &["list"]);
+    snapshots::check("cli", "list", &String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn the_list_as_json_names_every_sentence() {
+    let output = run(folder().path(), &["list", "--json"]);
+    let list: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let exercises = list.as_array().expect("a list of exercises");
+    assert_eq!(exercises.len(), 8);
+    for check in exercises
+        .iter()
+        .flat_map(|exercise| exercise["checks"].as_array().expect("each has checks"))
+    {
+        assert!(
+            check["sheet"]
+                .as_str()
+                .is_some_and(|sheet| !sheet.is_empty()),
+            "{check}"
+        );
+    }
+}
+
+/// Checks what is said about a broken scenario file.
+#[track_caller]
+fn check_scenario(text: &str, name: &str) {
+    let home = folder();
+    fs::create_dir(home.path().join("mine")).expect("a folder can be made");
+    fs::write(home.path().join("mine/broken.kdl"), text).expect("a file can be written");
+    let output = run(home.path(), &["list", "--scenarios", "mine"]);
+    assert_eq!(output.status.code(), Some(2));
+    snapshots::check("mistakes", name, &String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_misspelt_verb_is_shown_with_what_was_meant() {
+    check_scenario(
+        "scenario s exercise=ex6 {\n    start server\n    start client ada\n    check \"ex6/arithmetic\" \"It adds\" points=1 {\n        \
+         sheet \"computes the answer\"\n        hint \"Does it?\"\n        ada tpyes \"12 + 42\"\n    }\n}\n",
+        "misspelt-verb",
+    );
+}
+
+#[test]
+fn an_unknown_actor_is_shown_with_who_was_meant() {
+    check_scenario(
+        "scenario s exercise=ex6 {\n    start server\n    start client ada\n    check \"ex6/arithmetic\" \"It adds\" points=1 {\n        \
+         sheet \"computes the answer\"\n        hint \"Does it?\"\n        adda sees number=54\n    }\n}\n",
+        "unknown-actor",
+    );
+}
+
+#[test]
+fn an_unknown_check_is_shown_with_which_was_meant() {
+    check_scenario(
+        "scenario s exercise=ex6 {\n    start server\n    check \"ex6/arithmetik\" \"It adds\" { server is-running; }\n}\n",
+        "unknown-check",
+    );
+}
+
+#[test]
+fn a_file_that_is_no_kdl_is_shown_with_the_place() {
+    check_scenario(
+        "scenario s exercise=ex6 {\n    start server\n    check \"ex6/arithmetic {\n}\n",
+        "no-kdl",
+    );
+}
+
+#[test]
+fn recorded_results_are_judged_again_to_the_same_report() {
+    if !has(&["python3"]) || !has_netns() {
+        return;
+    }
+    let copy = Copy::of("faulty/ex1-client-silent");
+    let checked = copy.check(&[]);
+    let output = run(
+        copy.home.path(),
+        &["report", "lab-results/latest", "--format", "json"],
+    );
+    assert_eq!(output.status.code(), Some(checked.status));
+    let again: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(again, checked.report);
+}
+
+#[test]
+fn damaged_results_are_refused_with_the_place() {
+    if !has(&["python3"]) || !has_netns() {
+        return;
+    }
+    let copy = Copy::of("faulty/ex1-client-silent");
+    copy.check(&["ex1/request-reply"]);
+    let events = copy
+        .home
+        .path()
+        .join("lab-results/latest/scenes/hello-udp/events.jsonl");
+    let text = fs::read_to_string(&events).expect("events were kept");
+    fs::write(&events, text.replacen("step-ended", "step-endet", 1)).expect("they can be written");
+    check_mistake(
+        copy.home.path(),
+        &["report", "lab-results/latest"],
+        &["events.jsonl:", "step-endet"],
+    );
+    check_mistake(
+        copy.home.path(),
+        &["report", "nowhere"],
+        &["cannot read nowhere/run.json"],
+    );
+}
+
+#[test]
+fn only_the_selected_check_is_reported() {
+    if !has(&["python3"]) || !has_netns() {
+        return;
+    }
+    let copy = Copy::of("faulty/ex1-client-silent");
+    let checked = copy.check(&["ex1/serves-again"]);
+    assert_eq!(checked.checks().len(), 1, "{}", checked.trouble());
+    assert_eq!(checked.status, 0);
+}
+
+#[test]
+fn a_reader_who_closes_the_pipe_has_seen_enough() {
+    let home = folder();
+    let mut child = harness(home.path())
+        .arg("list")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the harness can be started");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(said(&output), "");
+}

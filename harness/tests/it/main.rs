@@ -1,0 +1,10 @@
+//! The harness as its users run it: the real command, real programs, real exit statuses.
+//!
+//! A test that needs something this machine lacks says `SKIPPED` and what is missing; with `CI=true` it fails
+//! instead.
+
+mod cli;
+mod fixtures;
+mod hostile;
+mod models;
+mod support;

@@ -1,0 +1,185 @@
+//! What the tests share: running the harness on a copy of a fixture, and what is needed for it.
+
+use serde_json::Value;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate lies in the repository")
+        .to_owned()
+}
+
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
+}
+
+/// The harness's command, in a folder of the test's own.
+pub(crate) fn harness(cwd: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    command.current_dir(cwd);
+    command
+}
+
+/// Whether everything named is on this machine; otherwise says so where nobody can miss it.
+pub(crate) fn has(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let missing: Vec<&&str> = programs
+        .iter()
+        .filter(|program| {
+            !std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        })
+        .collect();
+    missing.is_empty() || skip(&format!("needs {missing:?} on the PATH"))
+}
+
+/// Whether scenarios can have a network of their own here.
+pub(crate) fn has_netns() -> bool {
+    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .arg("doctor")
+        .output()
+        .expect("the harness can be started");
+    String::from_utf8_lossy(&output.stdout).starts_with("isolation L3n")
+        || skip("needs a network namespace (see `harness doctor`)")
+}
+
+fn skip(why: &str) -> bool {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "{test} {why}"
+    );
+    // Written directly: what `eprintln!` prints in a test that passes is not shown.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test} {why}");
+    false
+}
+
+/// A copy of a fixture in a folder of its own, so that builds and leftovers cannot be confused with another's.
+pub(crate) struct Copy {
+    pub(crate) home: TempDir,
+    pub(crate) dir: PathBuf,
+}
+
+impl Copy {
+    pub(crate) fn of(name: &str) -> Self {
+        let home = TempDir::new().expect("a temporary folder can be made");
+        let dir = home
+            .path()
+            .join(Path::new(name).file_name().expect("fixtures have names"));
+        copy(&fixture(name), &dir);
+        Copy { home, dir }
+    }
+
+    /// Checks it and reads the JSON report.
+    pub(crate) fn check(&self, arguments: &[&str]) -> Checked {
+        let output = harness(self.home.path())
+            .arg("check")
+            .arg(&self.dir)
+            .args(["--seed", "1", "--format", "json"])
+            .args(arguments)
+            .output()
+            .expect("the harness can be started");
+        Checked::read(output)
+    }
+
+    /// Processes that still work in the copy.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        let here = self.home.path().as_os_str().as_encoded_bytes();
+        let mentions = |octets: &[u8]| octets.windows(here.len()).any(|window| window == here);
+        let mut left = Vec::new();
+        for entry in std::fs::read_dir("/proc")
+            .expect("there is a /proc")
+            .flatten()
+        {
+            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let works_here = std::fs::read_link(entry.path().join("cwd"))
+                .is_ok_and(|cwd| cwd.starts_with(self.home.path()));
+            if works_here || mentions(&words) {
+                left.push(String::from_utf8_lossy(&words).replace('\0', " "));
+            }
+        }
+        left
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder can be made");
+    for entry in std::fs::read_dir(from)
+        .expect("the fixture can be read")
+        .flatten()
+    {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).expect("a file can be copied");
+        }
+    }
+}
+
+/// What a check came to.
+pub(crate) struct Checked {
+    pub(crate) status: i32,
+    pub(crate) report: Value,
+}
+
+impl Checked {
+    #[track_caller]
+    pub(crate) fn read(output: Output) -> Self {
+        let status = output.status.code().expect("the harness was not killed");
+        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!(
+                "no report ({error}), status {status}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        });
+        Checked { status, report }
+    }
+
+    pub(crate) fn checks(&self) -> &[Value] {
+        self.report["checks"]
+            .as_array()
+            .expect("a report has checks")
+    }
+
+    /// The ids of the checks with a status.
+    pub(crate) fn with_status(&self, status: &str) -> Vec<&str> {
+        self.checks()
+            .iter()
+            .filter(|check| check["status"] == status)
+            .map(|check| check["id"].as_str().expect("a check has an id"))
+            .collect()
+    }
+
+    /// The check with this id.
+    #[track_caller]
+    pub(crate) fn get(&self, id: &str) -> &Value {
+        self.checks()
+            .iter()
+            .find(|check| check["id"] == id)
+            .unwrap_or_else(|| panic!("no check {id}"))
+    }
+
+    /// Everything that did not pass, for messages.
+    pub(crate) fn trouble(&self) -> String {
+        let failed = |check: &&Value| check["status"] != "pass";
+        self.checks()
+            .iter()
+            .filter(failed)
+            .map(|check| format!("{check:#}\n"))
+            .collect()
+    }
+}
+
+/// Makes stable what differs from run to run, as transcripts do.
+pub(crate) fn stable(text: &str) -> String {
+    text.lines()
+        .map(|line| harness::transcript::redact(line) + "\n")
+        .collect()
+}
