@@ -1,5 +1,47 @@
-//! The harness of the socket-programming lab.
-//! Placeholder header.
+//! The harness of the socket-programming lab: runs any client and server against scripted scenarios, watches
+//! what a person at the terminal would see, and says which sentences of the lab sheet they satisfy.
+//!
+//! # Bird's-eye view
+//!
+//! ```text
+//!  lab.toml ──▶ manifest ─┐                 ┌─ a process of its own per scenario ─┐
+//!                         ├─▶ conduct ─Job─▶│ world (network) · stage · programs  │──▶ events
+//!  *.kdl ─────▶ scenario ─┘                 └─────────────────────────────────────┘      │
+//!                                                     ┌──────────────┬──────────────────┤
+//!                                                   judge        transcript       results (evidence folder)
+//!                                                     ▼
+//!                                                   report ──▶ text, JSON
+//! ```
+//!
+//! The [`event`] enum is the hinge. Left of it things happen; right of it everything is a function of recorded
+//! events, so a run can be judged and rendered again without running anything.
+//!
+//! # Map, in reading order
+//!
+//! - [`lab`]: the eight tasks and the ids of their checks, as tables.
+//! - [`scenario`]: stage directions, read from KDL, checked and expanded before anything is started.
+//! - [`manifest`]: what a submission says about itself.
+//! - [`event`]: everything that can happen.
+//! - [`judge`]: the ledger (a fold of events), expectations (pure questions to the ledger), verdicts.
+//! - [`stage`]: plays one scenario. `program` is the only module that starts programs under test; `rest` tells
+//!   when everything is quiet; `curtain` ends everything.
+//! - [`world`]: isolation. `namespace` is the only module that makes namespaces; the sandbox around programs and
+//!   the capture of the wire will live here.
+//! - [`conduct`]: builds, then plays all scenarios, at the same time where each has its own network.
+//! - [`results`], [`transcript`], [`report`]: what is kept and shown.
+//! - [`cli`]: arguments and exit statuses.
+//!
+//! # Invariants
+//!
+//! - The judge reads events and nothing else: no clock, no files, no processes.
+//! - The stage decides nothing: it asks the judge's own [`judge::expect::evaluate`] when to stop waiting, so the two
+//!   cannot disagree about what was seen.
+//! - No server is ever probed by connecting; no prompt is ever waited for.
+//! - Every wait has a deadline and can name what it waited for.
+//! - A check may fail a program only for a sentence of the sheet, which it names. What the screens cannot decide is
+//!   inconclusive.
+//! - Nothing a program printed reaches a terminal unescaped.
+//! - Unsafe code is in one private module, `sys`. The harness does not know insta; snapshots are its tests'.
 
 pub mod cli;
 pub mod conduct;

@@ -109,4 +109,14 @@ mod tests {
         assert_eq!(shorten("héllo", 2), "hé… (3 more characters)");
         assert_eq!(last_words("one\ntwo\n", 3), "…two");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_program_prints_is_harmless_when_shown(octets in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let raw = String::from_utf8_lossy(&octets);
+            for shown in [visible(&raw), visible(&clean(&raw)), last_words(&raw, 20)] {
+                proptest::prop_assert!(!shown.chars().any(char::is_control), "{:?}", shown);
+            }
+        }
+    }
 }

@@ -298,4 +298,25 @@ mod tests {
             assert!(!looks_like_date(line), "{line:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_day_is_recognised_in_every_common_form(seconds in 0_i64..4_102_444_800) {
+            let now = DateTime::<Utc>::from_timestamp(seconds, 0).expect("a moment before 2100").fixed_offset();
+            for form in ["%Y-%m-%d", "%d-%m-%Y", "%m/%d/%y", "%d.%m.%Y", "%e %B %Y", "%a %b %e %H:%M:%S %Y", "%Y%m%d"] {
+                let shown = format!("Server says: {}", now.format(form));
+                proptest::prop_assert!(shows_today(&shown, now), "{:?}", shown);
+                proptest::prop_assert!(looks_like_date(&shown), "{:?}", shown);
+            }
+            let shown = now.format("%H:%M:%S").to_string();
+            proptest::prop_assert!(times(&shown).iter().any(|time| is_present(*time, now)), "{:?}", shown);
+        }
+
+        #[test]
+        fn any_line_is_searched_without_harm(line in "\\PC*") {
+            times(&line);
+            looks_like_date(&line);
+            shows_today(&line, now());
+        }
+    }
 }

@@ -87,4 +87,21 @@ mod tests {
         check("0", -0.75, false);
         check("-1", -0.75, false);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_answer_is_found_in_any_common_form(cents in -99_999_i32..=99_999, before in "[a-zA-Z :=>]{0,12}", after in "[ a-z>:\n]{0,8}") {
+            let wanted = f64::from(cents) / 100.0;
+            for shown in [format!("{wanted}"), format!("{wanted:.2}"), format!("{wanted:.6}"), format!("{wanted:+.3}")] {
+                // A letter that touches the sign makes it a hyphen.
+                let text = format!("{before} {shown}{after}");
+                proptest::prop_assert!(contains(&text, wanted), "{} in {:?}", wanted, text);
+            }
+        }
+
+        #[test]
+        fn any_text_is_searched_without_harm(text in "\\PC*", wanted in proptest::num::f64::NORMAL) {
+            contains(&text, wanted);
+        }
+    }
 }

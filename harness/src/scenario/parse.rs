@@ -965,3 +965,60 @@ impl<'s> Reader<'s> {
             .mistake(node.name().span(), message, label, help.map(str::to_owned))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = include_str!("../../scenarios/ex8/room.kdl");
+
+    fn read(text: &str) -> Result<Vec<Scenario>> {
+        parse(&Source {
+            name: "test.kdl".to_owned(),
+            text: text.to_owned(),
+        })
+    }
+
+    #[test]
+    fn taking_turns_is_one_line_and_one_look_for_each() {
+        let text = "scenario s exercise=ex8 {\n start server\n join ada bert cleo\n check \"ex8/many-clients\" \"t\" points=1 {\n \
+                    sheet \"s\"\n hint \"h\"\n everyone takes-turns \"{n} {who}\" times=2\n }\n}";
+        let scenario = &read(text).expect("it is right")[0];
+        let steps: Vec<&Action> = scenario
+            .steps
+            .iter()
+            .filter(|step| step.check.is_some())
+            .map(|step| &step.action)
+            .collect();
+        assert_eq!(steps.len(), 12);
+        assert_eq!(
+            steps[2],
+            &Action::Type {
+                actor: "bert".to_owned(),
+                lines: vec!["01 bert".to_owned()]
+            }
+        );
+        let Action::See(see) = steps[3] else {
+            panic!("the others look: {:?}", steps[3])
+        };
+        assert_eq!(
+            see.actors,
+            Actors::All(vec!["ada".to_owned(), "cleo".to_owned()])
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC*") {
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn no_damage_to_a_good_file_makes_the_reader_panic(at in 0..GOOD.len(), len in 0_usize..30, put in "[a-z\"{}=#0-9 ]{0,6}") {
+            let mut octets = GOOD.as_bytes().to_vec();
+            let end = (at + len).min(octets.len());
+            octets.splice(at..end, put.into_bytes());
+            let _ = read(&String::from_utf8_lossy(&octets));
+        }
+    }
+}

@@ -7,9 +7,14 @@ use std::path::Path;
 use std::process::Output;
 use tempfile::TempDir;
 
+fn command(cwd: &Path, arguments: &[&str]) -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::from_std(harness(cwd));
+    command.args(arguments);
+    command
+}
+
 fn run(cwd: &Path, arguments: &[&str]) -> Output {
-    harness(cwd)
-        .args(arguments)
+    command(cwd, arguments)
         .output()
         .expect("the harness can be started")
 }
@@ -26,9 +31,8 @@ fn said(output: &Output) -> String {
 
 #[track_caller]
 fn check_mistake(cwd: &Path, arguments: &[&str], words: &[&str]) {
-    let output = run(cwd, arguments);
-    let said = said(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let refused = command(cwd, arguments).assert().code(2).stdout("");
+    let said = said(refused.get_output());
     for wanted in words {
         assert!(said.contains(wanted), "{wanted:?} in: {said}");
     }
