@@ -1,11 +1,14 @@
 //! Scenarios: stage directions for a server, its clients and the people at their keyboards.
 //!
-//! [`model`] is what a scenario is, [`parse`] reads one from KDL and says where it is wrong, [`library`]
+//! [`model`] is what a scenario is, [`parse`] reads one from KDL and says where it is wrong
+//! (`direction` one line of it, `node` its values), [`library`]
 //! holds those built into the program and loads a folder that overrides them. A scenario is a value: it is
 //! parsed, validated and expanded completely before any program is started.
 
+mod direction;
 pub mod library;
 pub mod model;
+mod node;
 pub mod parse;
 
 pub use library::Library;
