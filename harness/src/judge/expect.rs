@@ -4,6 +4,7 @@
 //! when to stop waiting; the judge asks once, when the recorded step ends.
 
 use super::clock;
+use super::history::{sees_history, tells_apart};
 use super::ledger::{ActorState, Ledger, Screen};
 use super::number;
 use crate::event::Actor;
@@ -105,7 +106,7 @@ pub fn who(actor: &str, ledger: &Ledger) -> String {
     }
 }
 
-fn how_it_ended(actor: &str, state: &ActorState, ledger: &Ledger) -> String {
+pub(super) fn how_it_ended(actor: &str, state: &ActorState, ledger: &Ledger) -> String {
     let who = who(actor, ledger);
     if let Some(octets) = state.output_limit {
         return format!("{who} had printed {octets} octets, more than it may, and was stopped");
@@ -234,7 +235,7 @@ fn sees(see: &See, ledger: &Ledger) -> Finding {
     }
 }
 
-fn screen_of(actor: &str, ledger: &Ledger) -> String {
+pub(super) fn screen_of(actor: &str, ledger: &Ledger) -> String {
     if actor == SERVER {
         "the server".to_owned()
     } else {
@@ -514,106 +515,6 @@ fn carries(datagrams: u64, connections: u64, segments: u64, ledger: &Ledger) -> 
         expected,
         because,
     })
-}
-
-/// Two senders' lines: what stands before them differs, but for the time.
-fn tells_apart(actor: &str, texts: &[String; 2], ledger: &Ledger) -> Finding {
-    let Some(state) = ledger.actor(actor) else {
-        return Finding::Met;
-    };
-    let screen = state.screen.in_check();
-    let before = |text: &str| {
-        let wanted = text::fold(text);
-        screen.lines().find_map(|line| {
-            let line = clock::without_times(&text::fold(line));
-            line.find(&wanted).map(|at| line[..at].to_owned())
-        })
-    };
-    match (before(&texts[0]), before(&texts[1])) {
-        (Some(one), Some(other)) if one == other => Finding::Hopeless(Miss {
-            actor: actor.to_owned(),
-            expected: format!(
-                "\"{}\" and \"{}\" come from different names",
-                texts[0], texts[1]
-            ),
-            because: format!("both stand behind \"{}\"", one.trim()),
-        }),
-        _ => Finding::Met,
-    }
-}
-
-/// Every line typed in this check, on every other screen exactly once, each sender's in order; `introduced`:
-/// each with its sender's name since the sender's line before it.
-fn sees_history(actors: &[Actor], introduced: bool, ledger: &Ledger) -> Finding {
-    let check = ledger.typed.last().and_then(|typed| typed.check);
-    let lines: Vec<_> = ledger
-        .typed
-        .iter()
-        .filter(|typed| typed.check == check)
-        .collect();
-    for reader in actors {
-        let Some(state) = ledger.actor(reader) else {
-            continue;
-        };
-        let screen = text::fold(&state.screen.in_check());
-        let mut senders: std::collections::BTreeMap<&str, usize> = Default::default();
-        let miss = |line: &str, because: String| Miss {
-            actor: reader.clone(),
-            expected: format!(
-                "\"{line}\" once on {}'s screen, in the order it was typed",
-                screen_of(reader, ledger)
-            ),
-            because,
-        };
-        for typed in lines.iter().filter(|typed| typed.actor != *reader) {
-            let line = text::fold(&typed.line);
-            let places: Vec<usize> = screen.match_indices(&line).map(|(at, _)| at).collect();
-            let after = senders.entry(&typed.actor).or_default();
-            match places[..] {
-                [] => {
-                    let gone = state.ending.is_some();
-                    let because = if gone {
-                        how_it_ended(reader, state, ledger)
-                    } else {
-                        format!("{}'s line never arrived", ledger.name_of(&typed.actor))
-                    };
-                    let miss = miss(&typed.line, because);
-                    return if gone {
-                        Finding::Hopeless(miss)
-                    } else {
-                        Finding::NotYet(miss)
-                    };
-                }
-                [at] if at < *after => {
-                    return Finding::Hopeless(miss(
-                        &typed.line,
-                        "it arrived before an earlier line of the same sender".to_owned(),
-                    ));
-                }
-                [at] => {
-                    let name = text::fold(ledger.name_of(&typed.actor));
-                    let has_name = screen[*after..at].contains(&name);
-                    if introduced && !has_name {
-                        return Finding::Hopeless(miss(
-                            &typed.line,
-                            format!(
-                                "it is glued to the line before it: {}'s name does not stand between them",
-                                ledger.name_of(&typed.actor)
-                            ),
-                        ));
-                    }
-                    *after = at + line.len();
-                }
-                _ => {
-                    return Finding::Hopeless(miss(
-                        &typed.line,
-                        format!("it arrived {} times", places.len()),
-                    ));
-                }
-            }
-        }
-    }
-    Finding::Met
 }
 
 #[cfg(test)]

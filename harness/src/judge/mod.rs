@@ -1,11 +1,12 @@
 //! The judge: events in, verdicts out. Pure: a recorded run can be judged again without running it.
 //!
-//! [`ledger`] folds events into what is known, [`expect`] says whether a step is satisfied by it, [`clock`] and
-//! [`number`] recognise answers in any common form. Invariants: no clock, no files, no processes; the same
-//! events always give the same verdicts.
+//! [`ledger`] folds events into what is known, [`expect`] (with `history` for whole conversations) says whether a
+//! step is satisfied by it, [`clock`] and [`number`] recognise answers in any common form. Invariants: no clock, no
+//! files, no processes; the same events always give the same verdicts.
 
 pub mod clock;
 pub mod expect;
+mod history;
 pub mod ledger;
 pub mod number;
 
