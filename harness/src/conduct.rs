@@ -3,28 +3,20 @@
 //! Scenarios that each have a network of their own are played at the same time; on a shared network one after
 //! the other, under a lock on the port. What happens is told as [`Progress`]; what came of it is a [`Run`].
 
-use crate::event::{Actor, Event};
+use crate::build;
+use crate::event::{Actor, Event, EventKind};
 use crate::judge::Obstacle;
 use crate::lab::Exercise;
-use crate::manifest::{CommandTemplate, NameStyle, Programs, Submission};
+use crate::manifest::{NameStyle, Programs, Submission};
 use crate::results::{Run, Scene};
+use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Need, Scenario};
 use crate::stage::{self, Job};
-use crate::text;
 use crate::world::{Isolation, Level, ports};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-
-/// A build may take this long.
-const BUILD_WITHIN: Duration = Duration::from_secs(15 * 60);
-
-/// How much of a build's output is kept: the end of it.
-const BUILD_OUTPUT: usize = 64 << 10;
 
 /// For how long a port in TIME-WAIT is waited for: the kernel's minute and a bit.
 const PORT_WITHIN: Duration = Duration::from_secs(65);
@@ -75,7 +67,7 @@ pub async fn conduct(
     stop: watch::Receiver<bool>,
     progress: mpsc::UnboundedSender<Progress>,
 ) -> std::io::Result<Run> {
-    let failed_builds = build_all(plan, &stop, &progress).await;
+    let failed_builds = build::run_all(plan, &stop, &progress).await;
     let mut waiting: Vec<(usize, Job)> = Vec::new();
     let mut scenes: Vec<Option<Scene>> = Vec::new();
     for (index, scenario) in plan.scenarios.iter().enumerate() {
@@ -130,7 +122,10 @@ pub async fn conduct(
             Some(Ok((index, outcome))) => {
                 if let Some(Some(scene)) = scenes.get_mut(index) {
                     match outcome? {
-                        Played::Events(events) => scene.events = events,
+                        Played::Events(events) => {
+                            remember_port(&events, scene.scenario.exercise, plan, &mut waiting);
+                            scene.events = events;
+                        }
                         Played::Obstacle(obstacle) => scene.obstacle = Some(obstacle),
                     }
                 }
@@ -154,37 +149,66 @@ async fn play_one(
     let _lock = if job.seclusion.network {
         None
     } else {
-        match wait_for_port(&job, progress).await? {
+        match wait_for_port(&job, &stop, progress).await? {
             Ok(lock) => Some(lock),
             Err(obstacle) => return Ok(Played::Obstacle(obstacle)),
         }
     };
     // Nobody listening to the progress is no reason to stop.
     let _ = progress.send(Progress::Playing(name.clone()));
-    let events = stage::launch(&job, stop, |_| {}).await?;
+    let events = stage::launch(&job, stop).await?;
     let _ = progress.send(Progress::Played(name));
+    if !job.seclusion.network && found_its_port_taken(&events) {
+        let what = "its port to be free: the server found it in use".to_owned();
+        return Ok(Played::Obstacle(Obstacle::Lacks { what }));
+    }
     Ok(Played::Events(events))
 }
 
-/// Waits until the port is free on a shared network, or says who holds it.
+/// Whether the server ended before it listened, saying that its address is in use. On a shared network that is no
+/// fault of the server's.
+fn found_its_port_taken(events: &[Event]) -> bool {
+    let listens = events
+        .iter()
+        .any(|event| matches!(event.kind, EventKind::Listening { .. }));
+    let complains = |event: &Event| match &event.kind {
+        EventKind::Output { actor, text } => {
+            actor == SERVER && (text.contains("in use") || text.contains("EADDRINUSE"))
+        }
+        _ => false,
+    };
+    !listens && events.iter().any(complains)
+}
+
+/// Waits until the port is free on a shared network and nobody else's turn, or says who holds it.
 async fn wait_for_port(
     job: &Job,
+    stop: &watch::Receiver<bool>,
     progress: &mpsc::UnboundedSender<Progress>,
 ) -> std::io::Result<Result<ports::PortLock, Obstacle>> {
     let Some((transport, _)) = job.scenario.exercise.endpoint() else {
         return Err(std::io::Error::other("an exercise without programs"));
     };
     let port = job.port;
-    let lock = tokio::task::spawn_blocking(move || ports::PortLock::acquire(port))
-        .await
-        .map_err(std::io::Error::other)??;
     let deadline = tokio::time::Instant::now() + PORT_WITHIN;
+    let mut lock = None;
     let mut told = false;
     loop {
-        let Some(holder) = ports::holder(transport, port)? else {
-            return Ok(Ok(lock));
+        if lock.is_none() {
+            lock = ports::PortLock::try_acquire(port)?;
+        }
+        let holder = match lock {
+            Some(_) => ports::holder(transport, port)?,
+            None => Some("another harness".to_owned()),
         };
-        if tokio::time::Instant::now() >= deadline {
+        let holder = match (holder, lock.take()) {
+            (None, Some(lock)) => return Ok(Ok(lock)),
+            (holder, kept) => {
+                lock = kept;
+                holder.unwrap_or_default()
+            }
+        };
+        if *stop.borrow() || tokio::time::Instant::now() >= deadline {
             let what = format!(
                 "port {port} to be free: it is held by {holder}; stop that program and check again"
             );
@@ -194,8 +218,8 @@ async fn wait_for_port(
             told = true;
             let _ = progress.send(Progress::WaitingForPort { port, holder });
         }
-        // The kernel announces no freed port.
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        // Neither the kernel nor a lock announces that a port is free.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -212,6 +236,26 @@ fn port_for(
         return ports::free_port(transport);
     }
     Ok(programs.port.unwrap_or(default))
+}
+
+/// On a shared network, where a server that names no port was found to listen is where its next scenario has to
+/// wait for a free port.
+fn remember_port(events: &[Event], exercise: Exercise, plan: &Plan, waiting: &mut [(usize, Job)]) {
+    if plan.isolation.level != Level::L0 {
+        return;
+    }
+    let found = events.iter().find_map(|event| match &event.kind {
+        EventKind::Listening { address, .. } => Some(address.port()),
+        _ => None,
+    });
+    let says_nothing =
+        |job: &Job| !job.programs.server.mentions("port") && job.programs.port.is_none();
+    for (_, job) in waiting
+        .iter_mut()
+        .filter(|(_, job)| job.scenario.exercise == exercise && says_nothing(job))
+    {
+        job.port = found.unwrap_or(job.port);
+    }
 }
 
 /// What clients are called at login.
@@ -241,6 +285,10 @@ fn obstacle(scenario: &Scenario, programs: &Programs, isolation: &Isolation) -> 
                 .to_owned();
         return Some(Obstacle::Lacks { what });
     }
+    if programs.address.is_some() && !own_network {
+        let what = "netns: the address in lab.toml can only be had on a network of its own (see `harness doctor`)".to_owned();
+        return Some(Obstacle::Lacks { what });
+    }
     let other_computer = scenario
         .steps
         .iter()
@@ -253,120 +301,4 @@ fn obstacle(scenario: &Scenario, programs: &Programs, isolation: &Isolation) -> 
         });
     }
     None
-}
-
-/// Runs every build command once. What failed is said per exercise.
-async fn build_all(
-    plan: &Plan,
-    stop: &watch::Receiver<bool>,
-    progress: &mpsc::UnboundedSender<Progress>,
-) -> BTreeMap<Exercise, Obstacle> {
-    let wanted: BTreeSet<Exercise> = plan
-        .scenarios
-        .iter()
-        .map(|scenario| scenario.exercise)
-        .collect();
-    let mut outcomes: Vec<(PathBuf, CommandTemplate, Option<Obstacle>)> = Vec::new();
-    let mut failed = BTreeMap::new();
-    for (exercise, programs) in plan
-        .submission
-        .programs
-        .iter()
-        .filter(|(exercise, _)| wanted.contains(exercise))
-    {
-        let whole = plan
-            .submission
-            .build
-            .as_ref()
-            .map(|build| (plan.submission.dir.as_path(), build));
-        let own = programs
-            .build
-            .as_ref()
-            .map(|build| (programs.dir.as_path(), build));
-        for (dir, command) in whole.into_iter().chain(own) {
-            let known = outcomes
-                .iter()
-                .find(|(known_dir, known, _)| known_dir == dir && known == command);
-            let outcome = match known {
-                Some((_, _, outcome)) => outcome.clone(),
-                None => {
-                    let _ = progress.send(Progress::Building(command.to_string()));
-                    let outcome = build(dir, command, stop.clone())
-                        .await
-                        .err()
-                        .map(|because| Obstacle::Build { because });
-                    outcomes.push((dir.to_owned(), command.clone(), outcome.clone()));
-                    outcome
-                }
-            };
-            if let Some(obstacle) = outcome {
-                failed.entry(*exercise).or_insert(obstacle);
-            }
-        }
-    }
-    failed
-}
-
-async fn build(
-    dir: &Path,
-    command: &CommandTemplate,
-    mut stop: watch::Receiver<bool>,
-) -> Result<(), String> {
-    let mut prepared = stage::command(&command.words, dir);
-    crate::sys::in_own_session(&mut prepared, None);
-    let mut prepared = tokio::process::Command::from(prepared);
-    prepared
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let failed = |what: String| format!("the build `{command}` {what}");
-    let mut child = prepared
-        .spawn()
-        .map_err(|error| failed(format!("could not be started: {error}")))?;
-    let group = child
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .map(nix::unistd::Pid::from_raw);
-    let output = async {
-        let (Some(mut out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) else {
-            return (child.wait().await, Vec::new());
-        };
-        let (mut kept, mut errors) = (Vec::new(), Vec::new());
-        tokio::join!(
-            keep_the_end(&mut out, &mut kept),
-            keep_the_end(&mut err, &mut errors)
-        );
-        kept.extend(errors);
-        (child.wait().await, kept)
-    };
-    let outcome = tokio::select! {
-        (status, output) = output => match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => {
-                let words = text::last_words(&String::from_utf8_lossy(&output), 400);
-                Err(failed(format!("ended with {status}; the last it printed: {words}")))
-            }
-            Err(error) => Err(failed(format!("could not be waited for: {error}"))),
-        },
-        () = tokio::time::sleep(BUILD_WITHIN) => Err(failed(format!("was not over after {} minutes", BUILD_WITHIN.as_secs() / 60))),
-        _ = stop.wait_for(|stop| *stop) => Err(failed("was interrupted".to_owned())),
-    };
-    if outcome.is_err()
-        && let Some(group) = group
-    {
-        // It fails when the group has ended, which is what is wanted.
-        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
-    }
-    outcome
-}
-
-async fn keep_the_end(source: &mut (impl tokio::io::AsyncRead + Unpin), kept: &mut Vec<u8>) {
-    let mut buffer = vec![0; 8192];
-    while let Ok(octets @ 1..) = source.read(&mut buffer).await {
-        kept.extend_from_slice(&buffer[..octets]);
-        if kept.len() > 2 * BUILD_OUTPUT {
-            kept.drain(..kept.len() - BUILD_OUTPUT);
-        }
-    }
 }

@@ -87,6 +87,11 @@ pub enum EventKind {
         /// The line, without its end.
         line: String,
     },
+    /// The program did not read what was typed, and its terminal could hold no more of it.
+    NotTaken {
+        /// Whose program.
+        actor: Actor,
+    },
     /// End of input at the actor's keyboard (Ctrl-D).
     InputEnded {
         /// At whose keyboard.
@@ -180,30 +185,6 @@ impl fmt::Display for Ending {
                 Ok(signal) => write!(f, "by {signal}"),
                 Err(_) => write!(f, "by signal {number}"),
             },
-        }
-    }
-}
-
-impl EventKind {
-    /// The actor concerned, if it is about one.
-    pub fn actor(&self) -> Option<&str> {
-        match self {
-            EventKind::Started { actor, .. }
-            | EventKind::NotStarted { actor, .. }
-            | EventKind::Listening { actor, .. }
-            | EventKind::Typed { actor, .. }
-            | EventKind::InputEnded { actor }
-            | EventKind::Signalled { actor, .. }
-            | EventKind::Left { actor, .. }
-            | EventKind::Output { actor, .. }
-            | EventKind::OutputLimit { actor, .. }
-            | EventKind::Exited { actor, .. } => Some(actor),
-            EventKind::ScenarioStarted { .. }
-            | EventKind::StepStarted { .. }
-            | EventKind::StepEnded { .. }
-            | EventKind::DatagramSent { .. }
-            | EventKind::Traffic { .. }
-            | EventKind::ScenarioEnded { .. } => None,
         }
     }
 }

@@ -23,11 +23,12 @@
 //! - [`manifest`]: what a submission says about itself.
 //! - [`event`]: everything that can happen.
 //! - [`judge`]: the ledger (a fold of events), expectations (pure questions to the ledger), verdicts.
-//! - [`stage`]: plays one scenario. `program` is the only module that starts programs under test; `rest` tells
+//! - [`stage`]: plays one scenario. `program` is the only module that starts programs under test (and
+//!   prepares the commands of builds); `rest` tells
 //!   when everything is quiet; `curtain` ends everything.
 //! - [`world`]: isolation. `namespace` is the only module that makes namespaces; the sandbox around programs and
 //!   the capture of the wire will live here.
-//! - [`conduct`]: builds, then plays all scenarios, at the same time where each has its own network.
+//! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.
 //! - [`results`], [`transcript`], [`report`]: what is kept and shown.
 //! - [`cli`]: arguments and exit statuses.
 //!
@@ -43,6 +44,7 @@
 //! - Nothing a program printed reaches a terminal unescaped.
 //! - Unsafe code is in one private module, `sys`. The harness does not know insta; snapshots are its tests'.
 
+mod build;
 pub mod cli;
 pub mod conduct;
 pub mod diagnostic;

@@ -101,12 +101,11 @@ impl Run {
         judge::settle_needs(&scenarios, verdicts.collect())
     }
 
-    /// Writes the evidence into a new folder below `out`, named by the moment, and points `out/latest` at it.
+    /// Writes the evidence into a folder made by [`make_folder`].
     ///
     /// # Errors
     /// When something cannot be written; the message names it.
-    pub fn save(&self, out: &Path, report: &Report) -> Result<PathBuf> {
-        let folder = new_folder(out)?;
+    pub fn save(&self, folder: &Path, report: &Report) -> Result<()> {
         write(&folder.join("run.json"), &json(self)?)?;
         write(&folder.join("report.json"), &json(report)?)?;
         write(
@@ -131,8 +130,8 @@ impl Run {
                 &transcript::render(&scene.scenario, &scene.events),
             )?;
         }
-        point_latest(out, &folder);
-        Ok(folder)
+        point_latest(folder);
+        Ok(())
     }
 
     /// Reads a recorded run.
@@ -157,6 +156,19 @@ impl Run {
                 run.schema
             ));
         }
+        for scene in &run.scenes {
+            // Names become paths below; a file from elsewhere may hold anything.
+            let name = &scene.scenario.name;
+            if !name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            {
+                return Err(miette!(
+                    "{} is damaged: a scenario cannot be called {name:?}",
+                    path.display()
+                ));
+            }
+        }
         for scene in run
             .scenes
             .iter_mut()
@@ -178,8 +190,11 @@ impl Run {
     }
 }
 
-/// Makes `out/DATE-TIME`, with a number behind it when there is one already.
-fn new_folder(out: &Path) -> Result<PathBuf> {
+/// Makes the folder for one run, `out/DATE-TIME`, with a number behind it when there is one already.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(out: &Path) -> Result<PathBuf> {
     let advice = "choose another folder with --out";
     fs::create_dir_all(out).map_err(|error| {
         miette!(
@@ -215,8 +230,8 @@ fn new_folder(out: &Path) -> Result<PathBuf> {
 }
 
 /// A convenience: when it cannot be made (a file of that name, another run at the same moment), nothing is lost.
-fn point_latest(out: &Path, folder: &Path) {
-    let Some(name) = folder.file_name() else {
+fn point_latest(folder: &Path) {
+    let (Some(out), Some(name)) = (folder.parent(), folder.file_name()) else {
         return;
     };
     let temporary = out.join(format!(".latest-{}", std::process::id()));

@@ -50,6 +50,15 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// A number of things in words: `1 check`, `2 checks`.
+pub fn count(number: usize, thing: &str) -> String {
+    if number == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{number} {thing}s")
+    }
+}
+
 /// At most `limit` characters of `text`, with what was left out said in place.
 pub fn shorten(text: &str, limit: usize) -> String {
     let length = text.chars().count();
@@ -57,7 +66,7 @@ pub fn shorten(text: &str, limit: usize) -> String {
         return text.to_owned();
     }
     let kept: String = text.chars().take(limit).collect();
-    format!("{kept}… ({} more characters)", length - limit)
+    format!("{kept}… ({})", count(length - limit, "more character"))
 }
 
 /// The end of what a program printed: a few lines, cut where they are too long. Not yet safe to print.
@@ -69,7 +78,7 @@ pub fn last_lines(raw: &str) -> String {
     let left_out = lines.len().saturating_sub(LINES);
     let mut shown: Vec<String> = Vec::new();
     if left_out > 0 {
-        shown.push(format!("… ({left_out} lines before)"));
+        shown.push(format!("… ({} before)", count(left_out, "line")));
     }
     shown.extend(lines[left_out..].iter().map(|line| shorten(line, WIDTH)));
     shown.join("\n")

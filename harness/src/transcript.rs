@@ -2,22 +2,24 @@
 //!
 //! Pure. Programs run at the same time, so lines are ordered by what is certain: step by step, and within a
 //! step actor by actor (the server first), each actor's own lines in their order. Where programs act by
-//! themselves (`concurrent` scenarios) it is actor by actor for the whole scenario. Ports, times, dates and
+//! themselves (`concurrent` scenarios) it is actor by actor for the whole scenario, each line once: how often they have
+//! done it by the end is chance. Ports, times, dates and
 //! process ids differ from run to run: they are shown as `‹port›`, `‹time›`, `‹date›`, `‹pid›` here, after the
 //! judge has seen the real ones.
 
 use crate::event::{Actor, Event, EventKind};
 use crate::judge::clock;
-use crate::scenario::Scenario;
 use crate::scenario::model::SERVER;
+use crate::scenario::{Action, Scenario};
 use crate::text;
 use regex::Regex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-/// Lines of a screen that are shown in full; more are counted.
+/// Characters of a line that are shown; more are counted.
 const LONGEST_LINE: usize = 120;
+/// Lines of a screen that are shown at a time; more are counted.
 const MOST_LINES: usize = 60;
 
 /// Renders a scenario as it was played.
@@ -84,8 +86,8 @@ impl<'s> Script<'s> {
                 self.today = clock.format("%Y-%m-%d").to_string()
             }
             EventKind::StepStarted { step } => {
-                // What was printed before a step belongs before it.
-                if !self.scenario.concurrent {
+                // Everything is at rest when something new is done or tried, so what was printed belongs before it.
+                if !self.scenario.concurrent && self.begins_something(*step) {
                     self.flush();
                     self.enter_check(*step);
                 }
@@ -105,7 +107,7 @@ impl<'s> Script<'s> {
                     .map(|word| redact(word))
                     .collect::<Vec<_>>()
                     .join(" ");
-                self.row(actor, '$', &command);
+                self.row(actor, '$', &text::visible(&command));
             }
             EventKind::NotStarted {
                 actor,
@@ -132,6 +134,7 @@ impl<'s> Script<'s> {
                 '<',
                 &text::shorten(&text::visible(line), LONGEST_LINE),
             ),
+            EventKind::NotTaken { actor } => self.row(actor, '*', "does not read what is typed"),
             EventKind::InputEnded { actor } => self.row(actor, '<', "(end of input)"),
             EventKind::Signalled { actor, signal } => {
                 self.row(actor, '*', &format!("gets {signal}"))
@@ -155,6 +158,13 @@ impl<'s> Script<'s> {
                 }
             }
         }
+    }
+
+    fn begins_something(&self, step: usize) -> bool {
+        self.scenario.steps.get(step).is_some_and(|step| {
+            let types = matches!(step.action, Action::GiveName { .. } | Action::Try { .. });
+            types || step.action.is_stimulus() || step.check != self.check
+        })
     }
 
     fn enter_check(&mut self, step: usize) {
@@ -184,9 +194,16 @@ impl<'s> Script<'s> {
 
     fn screen(&mut self, actor: &str, raw: &str) {
         let clean = text::clean(raw);
-        let lines: Vec<&str> = clean.lines().map(str::trim_end).collect();
+        let mut lines: Vec<String> = clean
+            .lines()
+            .map(|line| self.redact_all(line.trim_end()))
+            .collect();
+        if self.scenario.concurrent {
+            let mut shown = BTreeSet::new();
+            lines.retain(|line| shown.insert(line.clone()));
+        }
         for line in lines.iter().take(MOST_LINES) {
-            let line = text::shorten(&text::visible(&self.redact_all(line)), LONGEST_LINE);
+            let line = text::shorten(&text::visible(line), LONGEST_LINE);
             self.row(actor, '|', &line);
         }
         if lines.len() > MOST_LINES {

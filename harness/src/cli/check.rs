@@ -5,8 +5,9 @@ use crate::conduct::{Plan, Progress, conduct};
 use crate::lab::{self, Exercise};
 use crate::manifest;
 use crate::report::{self, Report};
-use crate::results::Run;
+use crate::results::{self, Run};
 use crate::scenario::{Library, Scenario};
+use crate::text::visible;
 use crate::world::Isolation;
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Result, miette};
@@ -62,7 +63,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         jobs: arguments.jobs.unwrap_or(3 * cores),
         submission,
     };
+    // Made first: a folder that cannot be written is better known before than after.
+    let folder = results::make_folder(&arguments.out)?;
     let Some(run) = conduct_visibly(&plan)? else {
+        // It is empty; when it cannot be removed, it stays so.
+        let _ = std::fs::remove_dir(&folder);
         let _ = writeln!(
             std::io::stderr(),
             "interrupted; every program was stopped, nothing was recorded"
@@ -70,13 +75,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         return Ok(INTERRUPTED);
     };
     let report = Report::new(&run);
-    let folder = run.save(&arguments.out, &report)?;
     match arguments.format {
         Format::Json => print(&report::json::render(&report).map_err(fault)?)?,
-        Format::Text => {
-            print(&report::text::render(&report, colours()))?;
-            print(&format!("evidence in {}\n", folder.display()))?;
-        }
+        Format::Text => print(&report::text::render(&report, colours()))?,
+    }
+    run.save(&folder, &report).map_err(Failure::Fault)?;
+    if arguments.format == Format::Text {
+        print(&format!("evidence in {}\n", folder.display()))?;
     }
     Ok(report.outcome().exit_status())
 }
@@ -130,7 +135,7 @@ fn select(
         });
         if !handed_in {
             return Err(miette!(
-                help = "`harness init` shows how such a section looks",
+                help = "add to lab.toml: a line [exN], below it server = \"…\" and client = \"…\"",
                 "the submission's lab.toml has no section for {id}"
             ));
         }
@@ -266,8 +271,8 @@ async fn interruption() -> std::io::Result<()> {
 }
 
 async fn display(mut told: mpsc::UnboundedReceiver<Progress>, scenarios: usize) {
-    let visible = std::io::stderr().is_terminal();
-    let bar = if visible {
+    let shown = std::io::stderr().is_terminal();
+    let bar = if shown {
         ProgressBar::new(scenarios as u64)
     } else {
         ProgressBar::hidden()
@@ -281,7 +286,9 @@ async fn display(mut told: mpsc::UnboundedReceiver<Progress>, scenarios: usize) 
     let mut playing: Vec<String> = Vec::new();
     while let Some(progress) = told.recv().await {
         match progress {
-            Progress::Building(command) => bar.set_message(format!("building: {command}")),
+            Progress::Building(command) => {
+                bar.set_message(format!("building: {}", visible(&command)))
+            }
             Progress::WaitingForPort { port, holder } => {
                 bar.set_message(format!("waiting for port {port}, held by {holder}"))
             }

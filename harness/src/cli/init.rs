@@ -36,7 +36,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let next = match found {
         0 => "no pair of programs was recognised: fill it in, then run `harness check`".to_owned(),
         found => format!(
-            "{found} exercises were recognised: look it through, then run `harness check {}`",
+            "recognised {}: look it through, then run `harness check {}`",
+            crate::text::count(found, "exercise"),
             arguments.dir.display()
         ),
     };

@@ -72,13 +72,17 @@ enum Format {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     // Two hidden roles come first: they must be taken on before a second thread exists.
-    let mut words = std::env::args().skip(1);
-    match (words.next().as_deref(), words.next()) {
-        (Some(stage::STAGE_ARGUMENT), None) => {
+    let words: Vec<String> = std::env::args_os()
+        .skip(1)
+        .take(2)
+        .filter_map(|word| word.into_string().ok())
+        .collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [stage::STAGE_ARGUMENT] => {
             return ExitCode::from(u8::try_from(stage::main()).unwrap_or(FAULT));
         }
-        (Some(isolation::PROBE_ARGUMENT), Some(spec)) => {
-            return ExitCode::from(u8::try_from(isolation::probe_main(&spec)).unwrap_or(FAULT));
+        [isolation::PROBE_ARGUMENT, spec] => {
+            return ExitCode::from(u8::try_from(isolation::probe_main(spec)).unwrap_or(FAULT));
         }
         _ => {}
     }

@@ -1,7 +1,7 @@
 //! Times and dates on a screen, in every form a programmer might print them.
 //!
 //! Fairness rules: any order of day, month and year, numeric or by name, two- or four-digit years; 24- or
-//! 12-hour clock; the local time zone or UTC. A month in another language is any word in its place.
+//! 12-hour clock; any time zone. A month in another language is any word in its place.
 
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, Timelike, Utc};
 use regex::Regex;
@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 /// By how many seconds a shown time may differ from the clock when it was shown.
 pub const TOLERANCE_SECONDS: i64 = 2;
 
-const HALF_DAY: i64 = 12 * 60 * 60;
+const QUARTER_HOUR: i64 = 15 * 60;
 
 /// A time of day in seconds since midnight, as shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,15 +38,12 @@ pub fn times(line: &str) -> Vec<ShownTime> {
         .collect()
 }
 
-/// Whether a shown time is the time of `now`, in local time or UTC, on a 24- or 12-hour clock.
+/// Whether a shown time is the time of `now`, on a 24- or 12-hour clock, in any time zone that there is: all are
+/// whole quarters of an hour apart.
 pub fn is_present(shown: ShownTime, now: DateTime<FixedOffset>) -> bool {
-    [now.time(), now.with_timezone(&Utc).time()]
-        .iter()
-        .any(|clock| {
-            let clock = i64::from(clock.num_seconds_from_midnight());
-            let apart = (shown.0 - clock).rem_euclid(HALF_DAY);
-            apart.min(HALF_DAY - apart) <= TOLERANCE_SECONDS
-        })
+    let clock = i64::from(now.with_timezone(&Utc).time().num_seconds_from_midnight());
+    let apart = (shown.0 - clock).rem_euclid(QUARTER_HOUR);
+    apart.min(QUARTER_HOUR - apart) <= TOLERANCE_SECONDS
 }
 
 /// Whether a line shows the date of `now` (or of a moment ago, at midnight), local or UTC.
@@ -95,7 +92,7 @@ fn shows_date(line: &str, date: NaiveDate) -> bool {
         return true;
     }
     // Weekday and time zone may stand between the parts: `Sun Nov 22 UTC 2026`.
-    const SPAN: usize = 5;
+    const SPAN: usize = 8;
     (0..tokens.len()).any(|start| {
         let window = &tokens[start..tokens.len().min(start + SPAN)];
         has_parts(window, day, month, year)
@@ -262,10 +259,11 @@ mod tests {
     }
 
     #[test]
-    fn the_present_time_is_recognised_in_local_time_utc_and_on_a_twelve_hour_clock() {
+    fn the_present_time_is_recognised_in_any_time_zone_and_on_a_twelve_hour_clock() {
         for line in [
             "14:47:29",
             "13:47:30",
+            "19:17:29",
             "02:47:28 PM",
             "2:47:29",
             "Time: 14:47:31.",

@@ -160,6 +160,16 @@ fn started(actor: &str, ledger: &Ledger) -> Finding {
 }
 
 fn typed(index: usize, actor: &str, wanted: usize, ledger: &Ledger) -> Finding {
+    if ledger.was_not_taken(index) {
+        return Finding::Hopeless(Miss {
+            actor: actor.to_owned(),
+            expected: format!("{} takes what is typed", who(actor, ledger)),
+            because: format!(
+                "{} is running but does not read its input",
+                who(actor, ledger)
+            ),
+        });
+    }
     if ledger.typed_during(index) >= wanted {
         return Finding::Met;
     }
@@ -218,10 +228,11 @@ fn sees(see: &See, ledger: &Ledger) -> Finding {
         let names: Vec<&str> = missing.iter().map(|actor| ledger.name_of(actor)).collect();
         because = format!("it is missing for {}; {because}", names.join(", "));
     }
-    if actor != SERVER
-        && let Some(ending) = ledger.actor(SERVER).and_then(|server| server.ending)
-    {
-        because = format!("{because}; the server had ended {ending}");
+    let server = ledger
+        .actor(SERVER)
+        .filter(|server| actor != SERVER && server.ending.is_some());
+    if let Some(server) = server {
+        because = format!("{because}; {}", how_it_ended(SERVER, server, ledger));
     }
     let miss = Miss {
         actor: actor.to_owned(),
@@ -331,7 +342,7 @@ fn shows(actor: &str, pattern: &Pattern, ever: bool, ledger: &Ledger) -> bool {
         Pattern::Number(wanted) => number::contains(&fresh(), *wanted),
         Pattern::Time { count } => times_shown(screen, ever, ledger).0.len() >= *count,
         Pattern::Date => screen
-            .timed_lines(ever)
+            .timed_pieces(ever)
             .iter()
             .any(|(line, at)| clock::shows_today(line, ledger.clock_at(*at))),
         Pattern::Answer { count } => answers_shown(screen, ever) >= *count,
@@ -354,7 +365,7 @@ fn times_shown(
 ) -> (BTreeSet<clock::ShownTime>, Vec<(String, String)>) {
     let mut right = BTreeSet::new();
     let mut wrong = Vec::new();
-    for (line, at) in screen.timed_lines(ever) {
+    for (line, at) in screen.timed_pieces(ever) {
         let now = ledger.clock_at(at);
         for shown in clock::times(&line) {
             if clock::is_present(shown, now) {
@@ -373,7 +384,7 @@ fn times_shown(
 
 fn answers_shown(screen: &Screen, ever: bool) -> usize {
     screen
-        .timed_lines(ever)
+        .timed_pieces(ever)
         .iter()
         .filter(|(line, _)| !clock::times(line).is_empty() || clock::looks_like_date(line))
         .count()
@@ -406,20 +417,40 @@ fn something_new(fresh: &str, previous: &str, typed: &str) -> bool {
     })
 }
 
+/// How programs in common languages begin the report of an error that nobody handled.
+const CRASH_SIGNS: [&str; 8] = [
+    "Traceback (most recent call last)",
+    "Exception in thread",
+    "panicked at",
+    "panic:",
+    "Segmentation fault",
+    "Uncaught",
+    "Unhandled",
+    "node:internal",
+];
+
 /// What was printed before a program died of an unhandled error, which is no message of its author's.
 fn before_crash(text: &str) -> &str {
-    const SIGNS: [&str; 8] = [
-        "Traceback (most recent call last)",
-        "Exception in thread",
-        "panicked at",
-        "panic:",
-        "Segmentation fault",
-        "Uncaught",
-        "Unhandled",
-        "node:internal",
-    ];
-    let end = SIGNS.iter().filter_map(|sign| text.find(sign)).min();
+    let end = CRASH_SIGNS.iter().filter_map(|sign| text.find(sign)).min();
     &text[..end.unwrap_or(text.len())]
+}
+
+/// Who printed the report of an unhandled error, the server first, and the line of it that says what happened.
+pub fn crash(ledger: &Ledger) -> Option<(Actor, String)> {
+    let server = SERVER.to_owned();
+    std::iter::once(&server)
+        .chain(ledger.clients())
+        .find_map(|actor| {
+            let screen = text::clean(ledger.actor(actor)?.screen.raw());
+            let report = &screen[before_crash(&screen).len()..];
+            // In Python, Java and Node the line that names the error stands at the margin.
+            let names_it = |line: &&str| {
+                !line.starts_with(char::is_whitespace)
+                    && (line.contains("Error") || line.contains("Exception:"))
+            };
+            let line = report.lines().find(names_it).or(report.lines().next())?;
+            Some((actor.clone(), text::shorten(line.trim(), 160)))
+        })
 }
 
 fn listens(transport: crate::lab::Transport, everywhere: bool, ledger: &Ledger) -> Finding {

@@ -27,6 +27,8 @@ pub struct Ledger {
     check: Option<usize>,
     /// Every line typed, in order.
     pub typed: Vec<TypedLine>,
+    /// Who last did not take what was typed, and during which step.
+    not_taken: Option<(Actor, usize)>,
     /// What has crossed the network, where it is the scenario's own.
     traffic: Option<Traffic>,
     /// The same at the beginning of the check.
@@ -67,11 +69,12 @@ pub struct ActorState {
     pub screen: Screen,
     /// How it ended.
     pub ending: Option<Ending>,
-    /// How it left, if it did so as a person would.
-    pub left_by: Option<String>,
     /// How much it had written when it was stopped for writing too much.
     pub output_limit: Option<usize>,
 }
+
+/// Silence within a line after which what follows is another piece (µs).
+const PAUSE_US: u64 = 300_000;
 
 /// Everything an actor wrote, with the moments.
 #[derive(Debug, Default)]
@@ -113,22 +116,42 @@ impl Screen {
         text::clean(&self.raw[self.previous_mark..self.mark])
     }
 
+    /// Whether the program clears the screen or goes back to its corner (ECMA-48 ED, CUP; RIS).
+    pub fn clears(&self) -> bool {
+        ["\x1b[2J", "\x1b[H", "\x1bc"]
+            .iter()
+            .any(|code| self.raw.contains(code))
+    }
+
     /// Text since the beginning of the check.
     pub fn in_check(&self) -> String {
         text::clean(&self.raw[self.check_mark..])
     }
 
-    /// Lines since the last stimulus (or ever), each with the moment (µs) its end was written.
-    pub fn timed_lines(&self, ever: bool) -> Vec<(String, u64)> {
+    /// Pieces of text since the last stimulus (or ever), each with the moment (µs) its end was written. A piece ends
+    /// with its line, or where nothing more came for a while: not every program ends its lines.
+    pub fn timed_pieces(&self, ever: bool) -> Vec<(String, u64)> {
         let start = if ever { 0 } else { self.mark };
-        let mut at = start;
-        self.raw[start..]
-            .split_inclusive('\n')
-            .map(|line| {
-                at += line.len();
-                (text::clean(line), self.moment(at - 1))
-            })
-            .collect()
+        let mut cuts: Vec<usize> = self.raw[start..]
+            .match_indices(['\n', '\r'])
+            .map(|(at, _)| start + at + 1)
+            .collect();
+        let pauses = self
+            .pieces
+            .windows(2)
+            .filter(|two| two[1].1 - two[0].1 >= PAUSE_US)
+            .map(|two| two[1].0);
+        cuts.extend(pauses.filter(|cut| *cut > start));
+        cuts.push(self.raw.len());
+        cuts.sort_unstable();
+        cuts.dedup();
+        let mut begin = start;
+        let mut pieces = Vec::new();
+        for cut in cuts.into_iter().filter(|cut| *cut > start) {
+            pieces.push((text::clean(&self.raw[begin..cut]), self.moment(cut - 1)));
+            begin = cut;
+        }
+        pieces
     }
 
     /// When the octet at `place` was written.
@@ -149,6 +172,7 @@ impl Ledger {
             step: None,
             check: None,
             typed: Vec::new(),
+            not_taken: None,
             traffic: None,
             traffic_before: Traffic::default(),
             fault: None,
@@ -202,7 +226,6 @@ impl Ledger {
                 step: self.step,
                 check: self.check,
             }),
-            EventKind::Left { actor, by } => self.state(actor).left_by = Some(by.clone()),
             EventKind::Output { actor, text } => {
                 let screen = &mut self.state(actor).screen;
                 screen.pieces.push((screen.raw.len(), at));
@@ -217,7 +240,11 @@ impl Ledger {
                 self.fault.clone_from(fault);
                 self.ended = true;
             }
+            EventKind::NotTaken { actor } => {
+                self.not_taken = self.step.map(|step| (actor.clone(), step));
+            }
             EventKind::InputEnded { .. }
+            | EventKind::Left { .. }
             | EventKind::Signalled { .. }
             | EventKind::DatagramSent { .. } => {}
         }
@@ -273,6 +300,11 @@ impl Ledger {
         self.clock + Duration::microseconds(i64::try_from(at_us).unwrap_or(i64::MAX / 2))
     }
 
+    /// Whether somebody's program did not take what was typed during a step.
+    pub fn was_not_taken(&self, step: usize) -> bool {
+        self.not_taken.as_ref().is_some_and(|(_, at)| *at == step)
+    }
+
     /// What has crossed the network so far; none where it is shared.
     pub fn traffic(&self) -> Option<Traffic> {
         self.traffic
@@ -281,6 +313,11 @@ impl Ledger {
     /// What has crossed the network since the check began; none where the network is shared.
     pub fn traffic_in_check(&self) -> Option<Traffic> {
         Some(self.traffic?.since(self.traffic_before))
+    }
+
+    /// The check that is being played.
+    pub fn current_check(&self) -> Option<usize> {
+        self.check
     }
 
     /// The step that is being played.

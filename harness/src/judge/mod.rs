@@ -134,7 +134,7 @@ pub fn judge(scenario: &Arc<Scenario>, events: &[Event]) -> Vec<Verdict> {
                 let Some(direction) = scenario.steps.get(*step) else {
                     continue;
                 };
-                let waited_us = event.at_us - step_began;
+                let waited_us = event.at_us.saturating_sub(step_began);
                 let failure = failure(*step, &direction.action, *ended, waited_us, &ledger);
                 match docket_of(scenario, &mut dockets, *step) {
                     Some(docket) => {
@@ -204,6 +204,8 @@ fn failure(
         let fresh = match action {
             Action::See(see) if see.ever => state.screen.raw(),
             Action::Start { .. } | Action::Running { .. } => state.screen.raw(),
+            // The last words of a program that has ended may be older than the last thing that happened.
+            _ if state.ending.is_some() => state.screen.raw(),
             _ => state.screen.fresh_raw(),
         };
         let words = text::last_lines(fresh);
@@ -235,12 +237,13 @@ fn verdict(
     let mut verdict = blank_verdict(scenario, index);
     verdict.duration_ms = docket
         .began_us
-        .map_or(0, |began| (docket.ended_us - began) / 1000);
+        .map_or(0, |began| docket.ended_us.saturating_sub(began) / 1000);
     let steps = scenario
         .steps
         .iter()
         .filter(|step| step.check == Some(index))
         .count();
+    let setup = setup.filter(|_| docket.steps_done < steps);
     match (docket.failure.as_ref().or(setup), &ledger.fault) {
         (Some(failure), _) => {
             verdict.status = if failure.unsure {
@@ -255,6 +258,13 @@ fn verdict(
             verdict.because = Some(format!("{waiting}{}", failure.miss.because));
             verdict.hint = check.hints.first().cloned();
             verdict.see = format!("{}:{}", scenario.file, scenario.steps[failure.step].place);
+            if let Some((actor, words)) = expect::crash(ledger) {
+                let because = verdict.because.take().unwrap_or_default();
+                verdict.because = Some(format!(
+                    "{because}; {} printed: {words}",
+                    expect::who(&actor, ledger)
+                ));
+            }
             if failure.unsure {
                 verdict.max_points = 0.0;
                 verdict.because = Some(format!(
@@ -359,11 +369,10 @@ pub fn settle_needs(scenarios: &[&Scenario], mut verdicts: Vec<Verdict>) -> Vec<
         };
         verdict.because = Some(format!("{reason} {id}, which {outcome}"));
         // What the machine could not try is no fault of the submission.
-        verdict.max_points = if status == Status::Fail {
-            verdict.max_points
-        } else {
-            0.0
-        };
+        let worth = checks
+            .get(verdict.id.as_str())
+            .map_or(0.0, |check| check.points);
+        verdict.max_points = if status == Status::Fail { worth } else { 0.0 };
         (verdict.sent, verdict.expected, verdict.got, verdict.hint) = (None, None, None, None);
     }
     verdicts.sort_by_key(|verdict| {

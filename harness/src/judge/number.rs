@@ -12,27 +12,60 @@ const TOLERANCE: f64 = 0.0051;
 
 /// Whether a number equal to `wanted` stands in `text`.
 pub fn contains(text: &str, wanted: f64) -> bool {
-    numbers(text).any(|number| (number - wanted).abs() <= TOLERANCE)
+    readings(text).any(|number| (number - wanted).abs() <= TOLERANCE)
 }
 
-/// Every number in `text`, in order. A sign belongs to a number when it touches it and nothing touches the
-/// sign from the left.
-fn numbers(text: &str) -> impl Iterator<Item = f64> {
+/// Every number in `text`, in every way it can be read: a comma may be a decimal point, and a hyphen a sign.
+fn readings(text: &str) -> impl Iterator<Item = f64> {
     static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?P<sign>[-+\u{2212}])?(?P<size>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)")
+        Regex::new(r"(?P<size>(?:\d+(?:[.,]\d*)?|\.\d+)(?:[eE][-+]?\d+)?)")
             .expect("a valid pattern")
     });
-    NUMBER.captures_iter(text).filter_map(|found| {
-        let size: f64 = found["size"].trim_end_matches('.').parse().ok()?;
-        let negative = found.name("sign").is_some_and(|sign| {
-            let touched = text[..sign.start()]
-                .chars()
-                .next_back()
-                .is_some_and(char::is_alphanumeric);
-            sign.as_str() != "+" && !touched
+    NUMBER.find_iter(text).flat_map(|found| {
+        let before = &text[..found.start()];
+        let sign = sign(before);
+        let written = found.as_str();
+        let sizes = [
+            written.replace(',', "."),
+            written.split(',').next().unwrap_or_default().to_owned(),
+        ];
+        let sizes = sizes
+            .into_iter()
+            .filter_map(|size| size.trim_end_matches('.').parse::<f64>().ok());
+        let readings = sizes.flat_map(move |size| match sign {
+            Sign::None => [size, size],
+            Sign::Minus => [-size, -size],
+            Sign::Unclear => [-size, size],
         });
-        Some(if negative { -size } else { size })
+        readings.collect::<Vec<f64>>()
     })
+}
+
+#[derive(Clone, Copy)]
+enum Sign {
+    None,
+    Minus,
+    /// A hyphen that may be a separator: `ANSWER-54`, `- 54`.
+    Unclear,
+}
+
+/// The sign that stands before a number.
+fn sign(before: &str) -> Sign {
+    const MINUS: [char; 2] = ['-', '\u{2212}'];
+    if before.to_lowercase().trim_end().ends_with("minus") {
+        return Sign::Minus;
+    }
+    let Some(rest) = before.trim_end().strip_suffix(MINUS) else {
+        return Sign::None;
+    };
+    let apart = before.ends_with(char::is_whitespace);
+    match rest.trim_end().chars().next_back() {
+        // Between two numbers it is an operation.
+        Some(c) if c.is_ascii_digit() || c == ')' => Sign::None,
+        Some(c) if c.is_alphabetic() && !rest.ends_with(char::is_whitespace) => Sign::Unclear,
+        _ if apart => Sign::Unclear,
+        _ => Sign::Minus,
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::command::PLACEHOLDERS;
 use super::{CommandTemplate, FILE, NameStyle, Programs, Submission};
 use crate::diagnostic::{Mistake, Source};
 use crate::lab::{self, Exercise};
+use crate::text::visible;
 use miette::{Result, miette};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -111,17 +112,23 @@ fn syntax_error(source: &Source, error: &toml::de::Error) -> Box<Mistake> {
         })
     });
     let help = help.or_else(|| match message {
-        "missing field `server`" => Some("add: server = \"python3 UDP_Server.py\"".to_owned()),
-        "missing field `client`" => Some("add: client = \"python3 UDP_Client.py\"".to_owned()),
+        "missing field `server`" => {
+            Some("add a line such as: server = \"python3 Server.py\"".to_owned())
+        }
+        "missing field `client`" => {
+            Some("add a line such as: client = \"python3 Client.py\"".to_owned())
+        }
+        _ if message.contains("invalid type: string") => {
+            Some("write the number without quotes".to_owned())
+        }
+        _ if message.contains("invalid basic string") => {
+            Some("close the quote on the line where it was opened".to_owned())
+        }
         _ => None,
     });
     source.mistake(
         (span.start, span.len()),
-        message
-            .lines()
-            .next()
-            .unwrap_or("this is not TOML")
-            .to_owned(),
+        visible(message.lines().next().unwrap_or("this is not TOML")),
         "here",
         help,
     )
@@ -241,6 +248,7 @@ impl Reader<'_> {
             }
             port => port.map(Spanned::into_inner),
         };
+        let address_span = section.address.as_ref().map(Spanned::span);
         let address = match section.address {
             None => None,
             Some(text) => Some(text.get_ref().parse::<Ipv4Addr>().map_err(|_| {
@@ -249,6 +257,16 @@ impl Reader<'_> {
                 self.wrong(&text.span(), "this is no IPv4 address", help)
             })?),
         };
+        if let (Some(address), Some(span)) = (address, address_span)
+            && (address.is_unspecified() || address.is_multicast() || address.is_broadcast())
+        {
+            let help = "write the address of a computer, such as \"10.196.3.4\"".to_owned();
+            return Err(self.wrong(
+                &span,
+                format!("no computer has the address {address}"),
+                help,
+            ));
+        }
         let quit = section.quit.unwrap_or_else(|| "q".to_owned());
         if quit.contains(['\n', '\r']) {
             let span = whole.start..whole.start;
@@ -319,6 +337,11 @@ impl Reader<'_> {
                 None => "known placeholders: {host}, {port}, {name}".to_owned(),
             };
             return Err(self.wrong(&span, format!("`{{{word}}}` stands for nothing"), help));
+        }
+        if !command.words[0].ends_with("sh") && command.words.iter().any(|word| word.contains('*'))
+        {
+            let help = "no shell runs the command, so * stands for itself: name the files, or write sh -c '…'".to_owned();
+            return Err(self.wrong(&span, "`*` in a command", help));
         }
         self.program_exists(&command, dir, built, &span)?;
         Ok(command)

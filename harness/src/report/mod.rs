@@ -89,13 +89,7 @@ impl Report {
         let isolation = IsolationNote {
             level: run.isolation.level,
             capture: false,
-            missing: run
-                .isolation
-                .trials
-                .iter()
-                .filter(|trial| trial.error.is_some())
-                .map(|trial| trial.what.clone())
-                .collect(),
+            missing: run.isolation.missing(),
             shared: run.isolation.shared().to_owned(),
         };
         let notes = notes(run, &checks);
@@ -121,7 +115,9 @@ impl Report {
                 .iter()
                 .filter(|check| check.kind == Kind::Required)
         };
-        if required().any(|check| check.status == Status::Fail) {
+        // One that was not run and yet counts rests on one that failed.
+        let lost = |check: &Verdict| check.status == Status::NotRun && check.max_points > 0.0;
+        if required().any(|check| check.status == Status::Fail || lost(check)) {
             Outcome::Failed
         } else if required().any(|check| check.status != Status::Pass) {
             Outcome::Open

@@ -5,7 +5,7 @@
 use super::{Outcome, Report};
 use crate::judge::{Status, Verdict};
 use crate::lab::Kind;
-use crate::text::visible;
+use crate::text::{count, visible};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 
@@ -77,9 +77,12 @@ impl Page {
         let status = self.paint(style_of(check), &format!("{:<13}", word_of(check)));
         let points = match (check.kind, check.status) {
             (Kind::Required, _) if check.max_points > 0.0 => {
-                format!("{}/{}", check.points, check.max_points)
+                format!("{}/{}", points(check.points), points(check.max_points))
             }
             (Kind::Required, _) => "–".to_owned(),
+            (Kind::Robustness, _) if check.max_points > 0.0 => {
+                format!("{}/{}", points(check.points), points(check.max_points))
+            }
             (Kind::Robustness, _) => String::new(),
         };
         let _ = writeln!(
@@ -162,14 +165,14 @@ impl Page {
     }
 
     fn foot(&mut self, report: &Report) {
-        let count = |status, kind| {
+        let number_of = |status, kind| {
             report
                 .checks
                 .iter()
                 .filter(|check| check.status == status && check.kind == kind)
                 .count()
         };
-        let required = |status| count(status, Kind::Required);
+        let required = |status| number_of(status, Kind::Required);
         let mut parts = vec![
             format!("{} passed", required(Status::Pass)),
             format!("{} failed", required(Status::Fail)),
@@ -182,10 +185,10 @@ impl Page {
                 parts.push(format!("{} {word}", required(status)));
             }
         }
-        if count(Status::Fail, Kind::Robustness) > 0 {
+        if number_of(Status::Fail, Kind::Robustness) > 0 {
             parts.push(format!(
                 "advice on {}",
-                count(Status::Fail, Kind::Robustness)
+                number_of(Status::Fail, Kind::Robustness)
             ));
         }
         let style = match report.outcome() {
@@ -198,8 +201,8 @@ impl Page {
             style,
             &format!(
                 "{} of {} points · {}",
-                report.score,
-                report.max_score,
+                points(report.score),
+                points(report.max_score),
                 parts.join(", ")
             ),
         );
@@ -209,9 +212,20 @@ impl Page {
             .filter(|check| check.kind == Kind::Required && check.max_points == 0.0)
             .count();
         if left_out > 0 {
-            self.line(OPEN, &format!("{left_out} required checks could not be decided here and are left out of the points"));
+            self.line(
+                OPEN,
+                &format!(
+                    "{} could not be decided here and left out of the points",
+                    count(left_out, "required check")
+                ),
+            );
         }
     }
+}
+
+/// Points without the noise of binary fractions.
+fn points(points: f64) -> f64 {
+    (points * 100.0).round() / 100.0
 }
 
 fn word_of(check: &Verdict) -> &'static str {

@@ -33,9 +33,20 @@ const VERBS: [&str; 17] = [
     "tells-apart",
 ];
 
+/// A terminal in line mode cuts longer lines (N_TTY's buffer of 4,096 octets).
+const LONGEST_TYPED: usize = 4000;
+
 impl Reader<'_> {
     pub(super) fn step(&mut self, node: &KdlNode) -> Result<()> {
         let subject = node.name().value();
+        if node.children().is_some() {
+            return Err(self.at(
+                node,
+                format!("`{subject}` has no block"),
+                "here",
+                Some("only scenario and check have braces"),
+            ));
+        }
         match subject {
             "start" => self.start(node),
             "join" => self.join(node),
@@ -47,10 +58,11 @@ impl Reader<'_> {
 
     fn start(&mut self, node: &KdlNode) -> Result<()> {
         self.only_props(node, &["as"])?;
-        let namesake = node
-            .get("as")
-            .and_then(KdlValue::as_string)
-            .map(str::to_owned);
+        let namesake = match node.get("as") {
+            None => None,
+            Some(KdlValue::String(name)) => Some(name.clone()),
+            Some(_) => Some(String::new()),
+        };
         if namesake
             .as_ref()
             .is_some_and(|name| !self.clients.contains(name))
@@ -121,7 +133,10 @@ impl Reader<'_> {
         let valid = name
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if !valid || STATEMENTS.contains(&name) || ["others", "anyone", SERVER].contains(&name) {
+        if !valid
+            || STATEMENTS.contains(&name)
+            || ["others", "anyone", "any-client", "", SERVER].contains(&name)
+        {
             return Err(self.at(
                 node,
                 format!("`{name}` cannot be a client's name"),
@@ -335,10 +350,7 @@ impl Reader<'_> {
             }
             "sees-every-line" => {
                 self.only_props(node, &["within", "introduced"])?;
-                let introduced = node
-                    .get("introduced")
-                    .and_then(KdlValue::as_bool)
-                    .unwrap_or(false);
+                let introduced = self.flag(node, "introduced")?;
                 Action::SeeHistory {
                     actors: actors.list().to_vec(),
                     introduced,
@@ -469,10 +481,7 @@ impl Reader<'_> {
                 return Err(self.at(node, "otherwise can only be `inconclusive`", "here", None));
             }
         };
-        let ever = node
-            .get("ever")
-            .and_then(KdlValue::as_bool)
-            .unwrap_or(false);
+        let ever = self.flag(node, "ever")?;
         Ok(See {
             actors,
             pattern,
@@ -525,6 +534,22 @@ impl Reader<'_> {
             return Err(self.at(node, "what is typed?", "here", Some("types \"12 + 42\"")));
         }
         let texts = self.texts(node, texts)?;
+        if times > 99 {
+            return Err(self.at(
+                node,
+                "a line is repeated at most 99 times",
+                "here",
+                Some("{n} has two digits"),
+            ));
+        }
+        if texts.iter().any(|text| text.len() > LONGEST_TYPED) {
+            return Err(self.at(
+                node,
+                format!("a terminal takes lines of at most {LONGEST_TYPED} octets"),
+                "here",
+                None,
+            ));
+        }
         Ok((1..=times)
             .flat_map(|n| {
                 texts

@@ -36,7 +36,6 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 pub struct Library {
     /// In the order of the exercises, then of the files.
     pub scenarios: Vec<Scenario>,
-    sources: BTreeMap<String, String>,
 }
 
 impl Library {
@@ -74,11 +73,9 @@ impl Library {
 
     fn read(sources: Vec<Source>) -> Result<Self> {
         let mut scenarios: Vec<Scenario> = Vec::new();
-        let mut texts = BTreeMap::new();
         for source in &sources {
             let read = parse::parse(source).map_err(|mistake| miette::Report::new(*mistake))?;
             scenarios.extend(read);
-            texts.insert(source.name.clone(), source.text.clone());
         }
         let mut homes: BTreeMap<&str, &Scenario> = BTreeMap::new();
         let mut names: BTreeMap<&str, &Scenario> = BTreeMap::new();
@@ -120,15 +117,7 @@ impl Library {
             }
         }
         scenarios.sort_by_key(|scenario| scenario.exercise);
-        Ok(Library {
-            scenarios,
-            sources: texts,
-        })
-    }
-
-    /// The text of the file a scenario was read from.
-    pub fn source_of(&self, scenario: &Scenario) -> &str {
-        self.sources.get(&scenario.file).map_or("", String::as_str)
+        Ok(Library { scenarios })
     }
 
     /// The scenarios of an exercise.

@@ -323,7 +323,7 @@ impl Scenario {
 /// The actor that is the server.
 pub const SERVER: &str = "server";
 
-/// Describes an action for people: the subject of the "expected" column.
+/// For people: what is expected on a screen.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -420,5 +420,18 @@ impl Scenario {
                 action => u64::from(action.is_stimulus()),
             })
             .sum()
+    }
+
+    /// No scenario takes this long unless the harness itself hangs.
+    pub fn at_most(&self) -> Duration {
+        /// Starting, typing and leaving have deadlines of their own, all shorter than this.
+        const A_STEP: Duration = Duration::from_secs(20);
+        let step = |step: &Step| match &step.action {
+            Action::See(See { within, .. })
+            | Action::SeeHistory { within, .. }
+            | Action::Exit { within, .. } => *within + A_STEP,
+            _ => A_STEP,
+        };
+        self.steps.iter().map(step).sum::<Duration>() + A_STEP
     }
 }

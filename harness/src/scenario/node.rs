@@ -43,6 +43,16 @@ impl Reader<'_> {
         }
     }
 
+    /// A property that is `#true` or `#false`; false when it is not there.
+    pub(super) fn flag(&self, node: &KdlNode, prop: &str) -> Result<bool> {
+        match node.get(prop) {
+            None => Ok(false),
+            Some(value) => value
+                .as_bool()
+                .ok_or_else(|| self.at(node, format!("{prop} is #true or #false"), "here", None)),
+        }
+    }
+
     pub(super) fn strings(&self, node: &KdlNode) -> Result<Vec<String>> {
         node.entries()
             .iter()

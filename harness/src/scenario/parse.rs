@@ -77,6 +77,19 @@ impl<'s> Reader<'s> {
             return Err(self.unknown(node, "statement", &["scenario"]));
         }
         let name = self.one_string(node, "the scenario's name")?;
+        // It names a folder of evidence.
+        if name.is_empty()
+            || !name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        {
+            return Err(self.at(
+                node,
+                format!("`{name}` cannot be a scenario's name"),
+                "here",
+                Some("use small letters, digits and hyphens"),
+            ));
+        }
         let exercise: Exercise = match node.get("exercise") {
             Some(KdlValue::String(id)) => id
                 .parse()
@@ -91,10 +104,7 @@ impl<'s> Reader<'s> {
             }
         };
         self.only_props(node, &["exercise", "concurrent"])?;
-        let concurrent = node
-            .get("concurrent")
-            .and_then(KdlValue::as_bool)
-            .unwrap_or(false);
+        let concurrent = self.flag(node, "concurrent")?;
         let mut needs = Vec::new();
         let Some(children) = node.children() else {
             return Err(self.at(
@@ -154,13 +164,15 @@ impl<'s> Reader<'s> {
             ));
         };
         let Some((_, kind)) = lab::find_check(id) else {
-            let help = lab::nearest(id, lab::CHECKS.iter().map(|(id, _)| *id))
-                .map(|near| format!("did you mean `{near}`?"));
+            let help = lab::nearest(id, lab::CHECKS.iter().map(|(id, _)| *id)).map_or(
+                "`harness list` shows all ids; they are fixed".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
             return Err(self.at(
                 node,
                 format!("the lab has no check `{id}`"),
                 "unknown check",
-                help.as_deref(),
+                Some(&help),
             ));
         };
         if self.checks.iter().any(|check| check.id == *id) {
@@ -202,12 +214,15 @@ impl<'s> Reader<'s> {
                     let id = self.one_string(child, "the id of a check")?;
                     if lab::find_check(&id).is_none() {
                         let near = lab::nearest(&id, lab::CHECKS.iter().map(|(id, _)| *id));
-                        let help = near.map(|near| format!("did you mean `{near}`?"));
+                        let help = near.map_or(
+                            "`harness list` shows all ids; they are fixed".to_owned(),
+                            |near| format!("did you mean `{near}`?"),
+                        );
                         return Err(self.at(
                             child,
                             format!("the lab has no check `{id}`"),
                             "unknown check",
-                            help.as_deref(),
+                            Some(&help),
                         ));
                     }
                     let list = if word == "needs" {

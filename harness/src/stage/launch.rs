@@ -10,9 +10,6 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-/// No scenario takes this long unless the harness itself hangs.
-const AT_MOST: Duration = Duration::from_secs(300);
-
 /// How long a stage that was told to stop may take to clean up.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 
@@ -21,11 +18,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// When the stage process cannot be started.
-pub async fn launch(
-    job: &Job,
-    mut stop: watch::Receiver<bool>,
-    mut on_event: impl FnMut(&Event),
-) -> std::io::Result<Vec<Event>> {
+pub async fn launch(job: &Job, mut stop: watch::Receiver<bool>) -> std::io::Result<Vec<Event>> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg(STAGE_ARGUMENT)
         .stdin(Stdio::piped())
@@ -36,8 +29,9 @@ pub async fn launch(
         .kill_on_drop(true)
         .spawn()?;
     let pid = child.id();
+    let at_most = job.scenario.at_most();
     let mut events = Vec::new();
-    let collect = collect(&mut child, job, &mut events, &mut on_event);
+    let collect = collect(&mut child, job, &mut events);
     let stopped = async {
         // An error means that nobody can stop it any more.
         if stop.wait_for(|stop| *stop).await.is_err() {
@@ -46,7 +40,7 @@ pub async fn launch(
     };
     let fault = tokio::select! {
         collected = collect => collected.err().map(|error| error.to_string()),
-        () = tokio::time::sleep(AT_MOST) => Some(format!("it was not over after {} s", AT_MOST.as_secs())),
+        () = tokio::time::sleep(at_most) => Some(format!("it was not over after {} s", at_most.as_secs())),
         () = stopped => Some("interrupted".to_owned()),
     };
     if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok())
@@ -70,18 +64,12 @@ pub async fn launch(
             at_us,
             kind: EventKind::ScenarioEnded { fault: Some(fault) },
         };
-        on_event(&event);
         events.push(event);
     }
     Ok(events)
 }
 
-async fn collect(
-    child: &mut Child,
-    job: &Job,
-    events: &mut Vec<Event>,
-    on_event: &mut impl FnMut(&Event),
-) -> std::io::Result<()> {
+async fn collect(child: &mut Child, job: &Job, events: &mut Vec<Event>) -> std::io::Result<()> {
     let (Some(mut input), Some(output), Some(mut errors)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -94,7 +82,6 @@ async fn collect(
     let mut lines = BufReader::new(output).lines();
     while let Some(line) = lines.next_line().await? {
         let event: Event = serde_json::from_str(&line)?;
-        on_event(&event);
         events.push(event);
     }
     let ended = events

@@ -4,7 +4,8 @@
 //! launch ──Job──▶ [stage process: namespace::enter → Play → programs] ──events, a line each──▶ launch
 //! ```
 //!
-//! [`launch`] is the outside, [`main`] the inside. A stage that is killed takes everything it started with it.
+//! [`launch`] is the outside, [`main`] the inside. A stage that is killed takes the programs it started with it, and with
+//! a process namespace everything those have started as well.
 //! Nothing here decides whether a program is right: it waits until [`crate::judge::expect`] is satisfied or
 //! time is up, and reports what happened.
 

@@ -6,6 +6,7 @@ use super::recorder::Recorder;
 use crate::event::{Actor, EventKind, Waiting};
 use crate::judge::Ledger;
 use crate::judge::expect::{Finding, evaluate};
+use crate::lab::Transport;
 use crate::manifest::NameStyle;
 use crate::scenario::model::{Action, SERVER};
 use crate::sys;
@@ -35,6 +36,12 @@ const LONG_QUIET: Duration = Duration::from_millis(500);
 
 /// A program that never rests is not waited for any longer than this.
 const RESTLESS: Duration = Duration::from_secs(2);
+
+/// How long a client whose name is known may take to connect.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long somebody may take to show something after a start or a login; silent programs cost this much.
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long a request and its answer may take to cross the network.
 const CARRIED_WITHIN: Duration = Duration::from_secs(6);
@@ -109,14 +116,23 @@ impl Play {
         };
         let interrupted = fault.as_deref() == Some("interrupted");
         self.recorder.record(EventKind::ScenarioEnded { fault });
-        self.end_everything(interrupted).await;
+        let ended = tokio::select! {
+            () = self.end_everything(interrupted) => true,
+            _ = terminate.recv() => false,
+        };
+        if !ended {
+            self.end_everything(true).await;
+        }
         0
     }
 
     async fn steps(&mut self) -> io::Result<()> {
         let scenario = self.job.scenario.clone();
-        if let Some(address) = self.job.programs.address
-            && self.job.seclusion.network
+        if let Some(address) = self
+            .job
+            .programs
+            .address
+            .filter(|address| !address.is_loopback())
         {
             sys::add_loopback_address(address, 1)?;
             self.address = Some(address);
@@ -159,15 +175,14 @@ impl Play {
     async fn step(&mut self, index: usize, action: &Action) -> io::Result<Waiting> {
         match action {
             Action::Start { actor, .. } if actor == SERVER => self.start_server().await?,
-            Action::Start { actor, .. } => self.start_client(actor).await,
+            Action::Start { actor, .. } => self.start_client(actor).await?,
             Action::GiveName { actor } => {
+                let before = self.recorder.last_output();
                 if self.job.programs.name == NameStyle::Typed {
                     let name = self.job.names.get(actor).cloned().unwrap_or_default();
                     self.type_lines(actor, &[name]).await;
-                } else {
-                    // The name was given when the program was started: there is nothing whose effect is awaited.
-                    self.effect_seen = true;
                 }
+                self.wait_for_login(actor, before).await?;
             }
             Action::Type { actor, lines } => self.type_lines(actor, lines).await,
             Action::Try { actor, line } => {
@@ -201,7 +216,14 @@ impl Play {
                 }
             }
             Action::See(see) => return Ok(self.expect(index, action, see.within).await),
-            Action::SeeHistory { within, .. } | Action::Exit { within, .. } => {
+            Action::SeeHistory { within, .. } => {
+                return Ok(self.expect(index, action, *within).await);
+            }
+            Action::Exit { actor, within } => {
+                // Some programs ask for a last Enter before their window closes.
+                if !self.wait_for_end(actor, LEAVE_WITHIN).await {
+                    self.type_lines(actor, &[String::new()]).await;
+                }
                 return Ok(self.expect(index, action, *within).await);
             }
             Action::NotSee { .. } => self.settle(Some(LONG_QUIET), RESTLESS).await,
@@ -337,8 +359,8 @@ impl Play {
     }
 
     fn server_address(&self) -> Option<SocketAddr> {
-        let (transport, default) = self.job.scenario.exercise.endpoint()?;
-        let port = self.job.programs.port.unwrap_or(default);
+        let (transport, _) = self.job.scenario.exercise.endpoint()?;
+        let port = self.job.port;
         let (_, address) = self
             .recorder
             .ledger()
@@ -346,11 +368,11 @@ impl Play {
         Some(address)
     }
 
-    async fn start_client(&mut self, actor: &str) {
+    async fn start_client(&mut self, actor: &str) -> io::Result<()> {
         let address = self.server_address();
         let host = match (self.address, address.map(|address| address.ip())) {
             (Some(added), _) => IpAddr::V4(added),
-            (None, Some(ip @ IpAddr::V4(bound))) if !bound.is_unspecified() => ip,
+            (None, Some(bound)) if !bound.is_unspecified() => bound,
             _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
         let port = address.map_or(self.job.port, |address| address.port());
@@ -360,9 +382,67 @@ impl Play {
             .programs
             .client
             .fill(&host.to_string(), port, &name);
+        let before = self.recorder.last_output();
         if self.start(actor, false, words) {
+            // A program that still sleeps looks as much at rest as one that waits for input.
+            let showed = |play: &Self| play.recorder.last_output() > before;
+            self.wait_for_connection(actor, SHOWN_WITHIN, showed)
+                .await?;
             self.settle(None, RESTLESS).await;
         }
+        Ok(())
+    }
+
+    /// Waits until a client whose name was given is connected, and somebody has shown something of it.
+    async fn wait_for_login(&self, actor: &str, before: Instant) -> io::Result<()> {
+        self.wait_for_connection(actor, CONNECTED_WITHIN, |_| false)
+            .await?;
+        let deadline = Instant::now() + SHOWN_WITHIN;
+        let ended = |ledger: &Ledger| {
+            ledger
+                .actor(actor)
+                .is_none_or(|state| state.ending.is_some())
+        };
+        self.recorder
+            .wait_until(deadline, |ledger| {
+                self.recorder.last_output() > before || ended(ledger)
+            })
+            .await;
+        Ok(())
+    }
+
+    /// Waits until a client holds a TCP connection, or has ended, or something else is reason enough to go on.
+    async fn wait_for_connection(
+        &self,
+        actor: &str,
+        within: Duration,
+        enough: impl Fn(&Self) -> bool,
+    ) -> io::Result<()> {
+        let is_tcp = self
+            .job
+            .scenario
+            .exercise
+            .endpoint()
+            .is_some_and(|(transport, _)| transport == Transport::Tcp);
+        let Some(program) = self.programs.get(actor).filter(|_| is_tcp) else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + within;
+        while !self.has_ended(actor) && Instant::now() < deadline && !enough(self) {
+            let inodes =
+                processes::socket_inodes(&processes::Processes::read().family(program.pid));
+            let connected = |socket: &sockets::Socket| {
+                socket.transport == Transport::Tcp
+                    && socket.state == sockets::State::Connected
+                    && inodes.contains(&socket.inode)
+            };
+            if sockets::table()?.iter().any(connected) {
+                break;
+            }
+            // The kernel announces no connection to a bystander.
+            tokio::time::sleep(GLANCE).await;
+        }
+        Ok(())
     }
 
     fn start(&mut self, actor: &str, is_server: bool, words: Vec<String>) -> bool {
@@ -401,14 +481,20 @@ impl Play {
             text.push_str(line);
             text.push('\n');
         }
-        // Recorded first: what it causes comes after it. A program that does not read for long is not typed to.
+        // Recorded first: what it causes comes after it.
         for line in lines {
             self.recorder.record(EventKind::Typed {
                 actor: actor.to_owned(),
                 line: line.clone(),
             });
         }
-        let _ = tokio::time::timeout(RESTLESS, program.type_text(&text)).await;
+        let taken = tokio::time::timeout(RESTLESS, program.type_text(&text)).await;
+        // An error means that it has ended meanwhile, which is told by itself.
+        if taken.is_err() {
+            self.recorder.record(EventKind::NotTaken {
+                actor: actor.to_owned(),
+            });
+        }
     }
 
     /// Leaves as a person would, trying one way after the other.

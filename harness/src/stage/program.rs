@@ -31,6 +31,9 @@ const OUTPUT_LIMIT: usize = 1 << 20;
 /// After its process has ended, for how long output is awaited that a grandchild may hold back.
 const DRAIN: Duration = Duration::from_millis(300);
 
+/// How long a terminal that is full may take to accept the end of input.
+const END_INPUT_WITHIN: Duration = Duration::from_millis(200);
+
 /// Environment variables that programs inherit; everything else stays with the harness.
 const INHERITED: [&str; 12] = [
     "PATH",
@@ -188,11 +191,13 @@ impl Program {
         }
     }
 
-    /// Ends the input, as Ctrl-D does.
+    /// Ends the input, as Ctrl-D does. A program that has left too much unread for that does not get it.
     pub(super) async fn end_input(&mut self) {
         match &self.input {
             // At the beginning of a line, the terminal's end-of-file character means end of input.
-            Some(Input::Terminal(terminal)) => drop(write_all(terminal, b"\x04").await),
+            Some(Input::Terminal(terminal)) => {
+                let _ = tokio::time::timeout(END_INPUT_WITHIN, write_all(terminal, b"\x04")).await;
+            }
             Some(Input::Pipe(_)) => self.input = None,
             None => {}
         }
@@ -256,11 +261,14 @@ fn open_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
 async fn write_all(terminal: &AsyncFd<OwnedFd>, mut octets: &[u8]) -> io::Result<()> {
     while !octets.is_empty() {
         let mut ready = terminal.writable().await?;
+        // A terminal that nobody has open any more is for ever "ready" and full: nobody will read from it.
+        let abandoned = ready.ready().is_write_closed();
         match ready
             .try_io(|inner| nix::unistd::write(inner.as_fd(), octets).map_err(io::Error::from))
         {
             Ok(Ok(written)) => octets = &octets[written..],
             Ok(Err(error)) => return Err(error),
+            Err(_would_block) if abandoned => return Err(io::ErrorKind::BrokenPipe.into()),
             Err(_would_block) => {}
         }
     }
@@ -353,7 +361,13 @@ impl Ear {
                 biased;
                 octets = output.read(&mut buffer) => match octets {
                     0 => break,
-                    octets => self.hear(&buffer[..octets]),
+                    octets => {
+                        self.hear(&buffer[..octets]);
+                        // It was killed for that; somebody it started may go on printing.
+                        if self.heard > OUTPUT_LIMIT {
+                            break;
+                        }
+                    }
                 },
                 status = child.wait(), if ended.is_none() => {
                     ended = Some(status.map_or(Ending::Status(-1), ending));
@@ -382,9 +396,6 @@ impl Ear {
     }
 
     fn hear(&mut self, octets: &[u8]) {
-        if self.heard > OUTPUT_LIMIT {
-            return;
-        }
         self.heard += octets.len();
         self.partial.extend_from_slice(octets);
         let complete = match std::str::from_utf8(&self.partial) {

@@ -28,6 +28,8 @@ impl fmt::Display for Level {
 pub struct Trial {
     /// What it would give.
     pub what: String,
+    /// The seclusion that was tried.
+    pub seclusion: Seclusion,
     /// The system's refusal, if it refused.
     pub error: Option<String>,
 }
@@ -92,6 +94,7 @@ impl Isolation {
             let granted = error.is_none();
             trials.push(Trial {
                 what: what.to_owned(),
+                seclusion,
                 error,
             });
             if granted {
@@ -107,6 +110,16 @@ impl Isolation {
             seclusion: Seclusion::default(),
             trials,
         }
+    }
+
+    /// What was refused and is not given by another rung either.
+    pub fn missing(&self) -> Vec<String> {
+        let lacks = |wanted: &Seclusion| {
+            (wanted.network && !self.seclusion.network)
+                || (wanted.processes && !self.seclusion.processes)
+        };
+        let refused = self.trials.iter().filter(|trial| lacks(&trial.seclusion));
+        refused.map(|trial| trial.what.clone()).collect()
     }
 
     /// What programs share with the rest of the machine at this level, for people.

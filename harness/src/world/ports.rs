@@ -3,7 +3,7 @@
 use super::processes;
 use super::sockets::{self, State};
 use crate::lab::Transport;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
 
@@ -14,11 +14,11 @@ pub struct PortLock {
 }
 
 impl PortLock {
-    /// Waits until no other harness of this machine plays on this port.
+    /// Takes the lock, unless another harness of this machine plays on this port.
     ///
     /// # Errors
     /// When the lock file cannot be made.
-    pub fn acquire(port: u16) -> io::Result<Self> {
+    pub fn try_acquire(port: u16) -> io::Result<Option<Self>> {
         let path: PathBuf = std::env::temp_dir().join(format!("socket-lab-port-{port}.lock"));
         let open = || {
             File::options()
@@ -29,8 +29,11 @@ impl PortLock {
         };
         // Another user's file may be readable only; reading is enough to lock.
         let file = open().or_else(|_| File::open(&path))?;
-        file.lock()?;
-        Ok(PortLock { _file: file })
+        match file.try_lock() {
+            Ok(()) => Ok(Some(PortLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 }
 

@@ -302,3 +302,27 @@ fn without_namespaces_what_needs_them_is_not_run_and_costs_nothing() {
         "{check}"
     );
 }
+
+#[test]
+fn without_namespaces_ctrl_c_leaves_nothing_running_either() {
+    if !has(&["python3", "unshare", "sh", "kill"]) || !has_netns() {
+        return;
+    }
+    let copy = Copy::of("hostile/never-binds");
+    let mut command = harness_without_namespaces(&copy);
+    command
+        .arg("check")
+        .arg(&copy.dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
+    let mut harness = command.spawn().expect("unshare can be started");
+    wait_until("the program under test runs", || {
+        copy.leftovers()
+            .iter()
+            .any(|words| words.contains("server.py"))
+    });
+    signal(harness.id(), "-INT");
+    assert_eq!(harness.wait().expect("it ends").code(), Some(130));
+    wait_until("nothing is left", || copy.leftovers().is_empty());
+}

@@ -27,7 +27,7 @@ fn manifest() -> String {
     );
     text.replace(
         client,
-        "release/ex3-client {host}:{port} --seed 7 --count 5",
+        "release/ex3-client {host}:{port} --seed 6 --count 5",
     )
 }
 
