@@ -341,10 +341,17 @@ fn shows(actor: &str, pattern: &Pattern, ever: bool, ledger: &Ledger) -> bool {
         }),
         Pattern::Number(wanted) => number::contains(&fresh(), *wanted),
         Pattern::Time { count } => times_shown(screen, ever, ledger).0.len() >= *count,
-        Pattern::Date => screen
-            .timed_pieces(ever)
-            .iter()
-            .any(|(line, at)| clock::shows_today(line, ledger.clock_at(*at))),
+        Pattern::Date => {
+            let pieces = screen.timed_pieces(ever);
+            // Day, month and year may stand on lines of their own.
+            (0..pieces.len()).any(|end| {
+                let lines: Vec<&str> = pieces[end.saturating_sub(2)..=end]
+                    .iter()
+                    .map(|(line, _)| line.as_str())
+                    .collect();
+                clock::shows_today(&lines.join(" "), ledger.clock_at(pieces[end].1))
+            })
+        }
         Pattern::Answer { count } => answers_shown(screen, ever) >= *count,
         Pattern::Something { new } => {
             let previous = if *new {

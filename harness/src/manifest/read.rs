@@ -383,7 +383,7 @@ impl Reader<'_> {
                 .and_then(|e| e.to_str())
                 .is_some_and(|e| SOURCES.contains(&e));
             is_source
-                && !word.contains(['{', '='])
+                && !word.contains(['{', '=', ' '])
                 && !word.starts_with('-')
                 && !dir.join(path).exists()
         });
