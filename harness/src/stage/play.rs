@@ -40,6 +40,9 @@ const RESTLESS: Duration = Duration::from_secs(2);
 /// How long a client whose name is known may take to connect.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a client that is connected may take to greet its user; one without a greeting costs this much.
+const GREETED_WITHIN: Duration = Duration::from_millis(500);
+
 /// How long somebody may take to show something after a start or a login; silent programs cost this much.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 
@@ -388,6 +391,11 @@ impl Play {
             let showed = |play: &Self| play.recorder.last_output() > before;
             self.wait_for_connection(actor, SHOWN_WITHIN, showed)
                 .await?;
+            if self.is_tcp() && !self.has_ended(actor) {
+                // It may be about to greet its user.
+                let deadline = Instant::now() + GREETED_WITHIN;
+                self.recorder.wait_until(deadline, |_| showed(self)).await;
+            }
             self.settle(None, RESTLESS).await;
         }
         Ok(())
@@ -411,6 +419,11 @@ impl Play {
         Ok(())
     }
 
+    fn is_tcp(&self) -> bool {
+        let endpoint = self.job.scenario.exercise.endpoint();
+        endpoint.is_some_and(|(transport, _)| transport == Transport::Tcp)
+    }
+
     /// Waits until a client holds a TCP connection, or has ended, or something else is reason enough to go on.
     async fn wait_for_connection(
         &self,
@@ -418,13 +431,7 @@ impl Play {
         within: Duration,
         enough: impl Fn(&Self) -> bool,
     ) -> io::Result<()> {
-        let is_tcp = self
-            .job
-            .scenario
-            .exercise
-            .endpoint()
-            .is_some_and(|(transport, _)| transport == Transport::Tcp);
-        let Some(program) = self.programs.get(actor).filter(|_| is_tcp) else {
+        let Some(program) = self.programs.get(actor).filter(|_| self.is_tcp()) else {
             return Ok(());
         };
         let deadline = Instant::now() + within;
