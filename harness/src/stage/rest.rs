@@ -9,13 +9,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// For how long everything must have been at rest: a process between two states is not.
+const REST: Duration = Duration::from_millis(30);
+
 impl Play {
     /// Waits until everything is at rest: no program is running or has unread data, and nothing was printed
     /// for `quiet`. A program that never rests is waited for no longer than `at_most`.
     pub(super) async fn settle(&self, quiet: Option<Duration>, at_most: Duration) {
         let began = Instant::now();
         let deadline = began + at_most.max(quiet.unwrap_or_default() + GLANCE);
-        let quiet = quiet.unwrap_or(GLANCE);
+        let quiet = quiet.unwrap_or(REST);
         let mut rested = false;
         while Instant::now() < deadline {
             let printed = self.recorder.last_output();
