@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// For how long everything must have been at rest: a process between two states is not.
+/// Where no longer silence is asked for, nothing must have been printed for this long.
 const REST: Duration = Duration::from_millis(30);
 
 impl Play {
