@@ -1,0 +1,1 @@
+//! Captures from an interface.

@@ -1,0 +1,70 @@
+//! Views: what was found, as text or JSON. The only place that writes for people.
+//!
+//! A view is told about steps and writes octets into a buffer it is given; where they go is not its business. All
+//! text from the wire is made safe by [`crate::text`] before it is written.
+//!
+//! - [`blocks`]: gathers a view's text by conversation, so that conversations that overlap in time are read one
+//!   after the other.
+//! - [`talk`], [`segments`], [`ladder`], [`follow`], [`summary`], [`report`]: the views; [`json`]: JSON lines.
+//! - [`svg`]: the ladder as a picture. [`explain`]: the teaching notes. [`line`](mod@line): columns and numbers.
+
+use crate::conversation::{Conversation, Message, Role, Step};
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// A view writes about one conversation at a time into `out`.
+pub trait View {
+    /// The first words about a conversation: called once, before its first step.
+    fn begin(&mut self, out: &mut Vec<u8>, conversation: &Conversation);
+
+    /// A step of the conversation.
+    fn step(&mut self, out: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>);
+
+    /// Messages that came to an end without a step.
+    fn late_messages(
+        &mut self,
+        out: &mut Vec<u8>,
+        conversation: &Conversation,
+        messages: &[Message<'_>],
+    );
+
+    /// The last words about a conversation: nothing more will be heard of it.
+    fn end(&mut self, out: &mut Vec<u8>, conversation: &Conversation);
+
+    /// The heading when a conversation goes on after others were shown in between.
+    fn resume(&mut self, out: &mut Vec<u8>, conversation: &Conversation);
+}
+
+/// What every view may ask about how to show things.
+#[derive(Clone, Debug, Default)]
+pub struct Style {
+    /// Whether to colour by direction (only ever on a terminal).
+    pub colour: bool,
+    /// Whether to add the teaching notes.
+    pub explain: bool,
+    /// Columns of the terminal; 0 when it is not one.
+    pub width: usize,
+    /// The moment that times are counted from: the first frame of the capture. Set before the first step.
+    pub start: Timestamp,
+    /// Names given to ends by the user.
+    pub names: Names,
+}
+
+/// Names for ends: `ada=51234` or `ada=127.0.0.1:51234`.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    by_port: BTreeMap<u16, String>,
+    by_address: BTreeMap<SocketAddr, String>,
+}
+
+impl Names {
+    /// What to call one part of a conversation: the user's name for it, or `client`, `server`.
+    pub fn of<'a>(&'a self, conversation: &Conversation, role: Role) -> &'a str {
+        let end = conversation.end(role);
+        self.by_address
+            .get(&end)
+            .or_else(|| self.by_port.get(&end.port()))
+            .map_or(role.name(), String::as_str)
+    }
+}
