@@ -1,1 +1,286 @@
-//! To come.
+//! Columns, numbers and colours: how the views write a line.
+//!
+//! All of it appends to a buffer, and numbers are written without `fmt`: a view writes a line for nearly every segment,
+//! so this is where its time goes.
+
+use super::Style;
+use crate::conversation::{Conversation, Direction, Message, Role};
+use crate::text::{self, Prefix, TextKind};
+use std::net::SocketAddr;
+use unicode_width::UnicodeWidthStr as _;
+
+/// Most octets of one message that a line shows; how many more there are is said.
+pub(super) const MOST_OCTETS: usize = 400;
+
+/// A whole number.
+pub(super) fn push_number(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// A whole number, right-aligned in `width` columns.
+pub(super) fn push_number_right(out: &mut Vec<u8>, number: u64, width: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number).as_bytes();
+    push_blanks(out, width.saturating_sub(digits.len()));
+    out.extend_from_slice(digits);
+}
+
+/// So many blanks.
+pub(super) fn push_blanks(out: &mut Vec<u8>, count: usize) {
+    out.resize(out.len() + count, b' ');
+}
+
+/// Text, left-aligned in `width` columns of a terminal. Longer text is not cut.
+pub(super) fn push_left(out: &mut Vec<u8>, text: &str, width: usize) {
+    out.extend_from_slice(text.as_bytes());
+    push_blanks(out, width.saturating_sub(columns(text)));
+}
+
+/// How many columns of a terminal a text takes.
+pub(super) fn columns(text: &str) -> usize {
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.width()
+    }
+}
+
+/// Nanoseconds as seconds with six decimals, right-aligned in `width` columns: `  0.000021`.
+pub(super) fn push_seconds(out: &mut Vec<u8>, nanos: i64, width: usize) {
+    let micros = nanos.unsigned_abs() / 1_000;
+    let start = out.len();
+    if nanos < 0 {
+        out.push(b'-');
+    }
+    push_number(out, micros / 1_000_000);
+    let mut decimals = *b".000000";
+    let mut rest = micros % 1_000_000;
+    for place in decimals[1..].iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&decimals);
+    let missing = width.saturating_sub(out.len() - start);
+    if missing > 0 {
+        push_blanks(out, missing);
+        out[start..].rotate_right(missing);
+    }
+}
+
+/// A number of things: `1 octet`, `2 octets`.
+pub(super) fn push_count(out: &mut Vec<u8>, number: u64, thing: &str) {
+    push_number(out, number);
+    out.push(b' ');
+    out.extend_from_slice(thing.as_bytes());
+    if number != 1 {
+        out.push(b's');
+    }
+}
+
+/// An address and port.
+pub(super) fn push_address(out: &mut Vec<u8>, address: SocketAddr) {
+    use std::io::Write as _;
+    if let SocketAddr::V4(v4) = address {
+        for (place, octet) in v4.ip().octets().into_iter().enumerate() {
+            if place > 0 {
+                out.push(b'.');
+            }
+            push_number(out, octet);
+        }
+        out.push(b':');
+        push_number(out, v4.port());
+    } else {
+        // Writing to a Vec cannot fail.
+        let _ = write!(out, "{address}");
+    }
+}
+
+/// Begins to colour by direction, where the style has colours: what the client says in cyan, the server in yellow.
+pub(super) fn colour(out: &mut Vec<u8>, style: &Style, direction: Direction) {
+    if style.colour {
+        out.extend_from_slice(match direction {
+            Direction::ToServer => b"\x1b[36m",
+            Direction::ToClient => b"\x1b[33m",
+        });
+    }
+}
+
+/// Begins to write dimmed: what is said about a line, not what was seen.
+pub(super) fn dim(out: &mut Vec<u8>, style: &Style) {
+    if style.colour {
+        out.extend_from_slice(b"\x1b[2m");
+    }
+}
+
+/// Begins to write in bold.
+pub(super) fn bold(out: &mut Vec<u8>, style: &Style) {
+    if style.colour {
+        out.extend_from_slice(b"\x1b[1m");
+    }
+}
+
+/// Begins to write in red: what went wrong.
+pub(super) fn alarm(out: &mut Vec<u8>, style: &Style) {
+    if style.colour {
+        out.extend_from_slice(b"\x1b[31m");
+    }
+}
+
+/// Ends every colour.
+pub(super) fn plain(out: &mut Vec<u8>, style: &Style) {
+    if style.colour {
+        out.extend_from_slice(b"\x1b[0m");
+    }
+}
+
+/// Who speaks and to whom, in columns that are equally wide both ways: `client → server`, `server → client`.
+pub(super) fn push_way(
+    out: &mut Vec<u8>,
+    style: &Style,
+    conversation: &Conversation,
+    direction: Direction,
+) {
+    let from = style.names.of(conversation, direction.sender());
+    let to = style.names.of(conversation, direction.sender().peer());
+    out.extend_from_slice(from.as_bytes());
+    out.extend_from_slice(" → ".as_bytes());
+    out.extend_from_slice(to.as_bytes());
+}
+
+/// The name of one part.
+pub(super) fn name<'a>(style: &'a Style, conversation: &Conversation, role: Role) -> &'a str {
+    style.names.of(conversation, role)
+}
+
+/// What a message says, safe and on one line: quoted text, with what has to be said about its form, or what it is
+/// instead of text. At most about `most` octets of it.
+pub(super) fn push_message(out: &mut Vec<u8>, message: &Message<'_>, most: usize) {
+    push_octets(out, message.octets, message.kind, most);
+}
+
+/// [`push_message`] for octets whose kind is known.
+pub(super) fn push_octets(out: &mut Vec<u8>, octets: &[u8], kind: TextKind, most: usize) {
+    let body = match prefix(octets, kind) {
+        Some(prefix) => {
+            out.push(b'[');
+            out.extend_from_slice(prefix.to_string().as_bytes());
+            out.extend_from_slice(b"] ");
+            &octets[prefix.len..]
+        }
+        None => octets,
+    };
+    match kind {
+        TextKind::Empty => out.extend_from_slice(b"\"\" (empty)"),
+        TextKind::Utf8 => {
+            let shown = &body[..cut(body, most)];
+            out.push(b'"');
+            text::push_safe(out, shown);
+            out.push(b'"');
+            push_more(out, body.len() - shown.len());
+        }
+        TextKind::Utf16Le | TextKind::Utf16Be => {
+            let shown = &body[..body.len().min(most * 2)];
+            out.push(b'"');
+            for c in text::characters(shown, kind).chars() {
+                text::push_safe_char(out, c);
+            }
+            out.extend_from_slice(b"\" (UTF-16)");
+            push_more(out, body.len() - shown.len());
+        }
+        TextKind::Tls => out.extend_from_slice(b"a TLS record: encrypted"),
+        TextKind::Compressed => out.extend_from_slice(b"compressed data"),
+        TextKind::Binary => {
+            const SHOWN: usize = 16;
+            out.extend_from_slice(b"binary");
+            for &octet in body.iter().take(SHOWN) {
+                out.push(b' ');
+                push_hex(out, octet);
+            }
+            push_more(out, body.len().saturating_sub(SHOWN));
+        }
+    }
+}
+
+/// The length prefix of a message. Plain text is only asked where it begins with something that is no text: digits are
+/// too often just digits, so they count only in [`push_octets`]' favour when a separator or padding follows.
+pub(super) fn prefix(octets: &[u8], kind: TextKind) -> Option<Prefix> {
+    let first = *octets.first()?;
+    if kind.is_readable() && (first < b' ' || first.is_ascii_digit()) {
+        Prefix::of(octets)
+    } else {
+        None
+    }
+}
+
+/// Two hexadecimal digits.
+pub(super) fn push_hex(out: &mut Vec<u8>, octet: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.extend_from_slice(&[
+        DIGITS[usize::from(octet >> 4)],
+        DIGITS[usize::from(octet & 0xf)],
+    ]);
+}
+
+fn push_more(out: &mut Vec<u8>, octets: usize) {
+    if octets > 0 {
+        out.extend_from_slice("… (".as_bytes());
+        push_count(out, octets as u64, "more octet");
+        out.push(b')');
+    }
+}
+
+/// Where to cut text so that no character is cut in two.
+fn cut(octets: &[u8], most: usize) -> usize {
+    if octets.len() <= most {
+        return octets.len();
+    }
+    let mut end = most;
+    // A UTF-8 character has at most three continuation octets.
+    while end > most.saturating_sub(3) && octets[end] & 0xc0 == 0x80 {
+        end -= 1;
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("views write text")
+    }
+
+    #[test]
+    fn seconds_have_six_decimals() {
+        assert_eq!(written(|out| push_seconds(out, 21_999, 10)), "  0.000021");
+        assert_eq!(
+            written(|out| push_seconds(out, 61_000_002_000, 0)),
+            "61.000002"
+        );
+        assert_eq!(written(|out| push_seconds(out, -1_500_000, 0)), "-0.001500");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let shown =
+            |text: &str| written(|out| push_octets(out, text.as_bytes(), TextKind::Utf8, 4));
+        assert_eq!(shown("abcd"), "\"abcd\"");
+        assert_eq!(shown("abcde"), "\"abcd\"… (1 more octet)");
+        assert_eq!(shown("abc😀"), "\"abc\"… (4 more octets)");
+    }
+
+    #[test]
+    fn the_form_of_a_message_is_said() {
+        let shown =
+            |octets: &[u8]| written(|out| push_octets(out, octets, TextKind::of(octets), 100));
+        assert_eq!(
+            shown(b"\0\0\0\x02hi"),
+            "[length 2 in 4 octets, big-endian] \"hi\""
+        );
+        assert_eq!(shown(b"h\0i\0"), "\"hi\" (UTF-16)");
+        assert_eq!(shown(&[1, 2, 0xff]), "binary 01 02 ff");
+        assert_eq!(shown(b"\x1b[2Jhi\n"), "\"\\x1b[2Jhi\\n\"");
+    }
+}

@@ -8,6 +8,18 @@
 //! - [`talk`], [`segments`], [`ladder`], [`follow`], [`summary`], [`report`]: the views; [`json`]: JSON lines.
 //! - [`svg`]: the ladder as a picture. [`explain`]: the teaching notes. [`line`](mod@line): columns and numbers.
 
+pub mod blocks;
+pub mod explain;
+pub mod follow;
+pub mod json;
+pub mod ladder;
+mod line;
+pub mod report;
+pub mod segments;
+pub mod summary;
+pub mod svg;
+pub mod talk;
+
 use crate::conversation::{Conversation, Message, Role, Step};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
