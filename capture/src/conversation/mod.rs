@@ -219,6 +219,8 @@ pub struct Conversation {
     pub first: Timestamp,
     /// When its last frame was seen.
     pub last: Timestamp,
+    /// The number of its last frame.
+    pub last_number: u64,
     /// How far the handshake got.
     pub handshake: Handshake,
     /// The segments of the handshake, as far as they were seen.
