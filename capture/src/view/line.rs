@@ -221,6 +221,42 @@ pub(super) fn push_hex(out: &mut Vec<u8>, octet: u8) {
     ]);
 }
 
+/// Octets in rows of 16: where they are, in hexadecimal, and as text where they are ASCII. At most `most_rows` rows.
+pub(super) fn push_hex_dump(out: &mut Vec<u8>, octets: &[u8], indent: usize, most_rows: usize) {
+    for (row, chunk) in octets.chunks(16).take(most_rows).enumerate() {
+        push_blanks(out, indent);
+        for octet in ((row * 16) as u32).to_be_bytes() {
+            push_hex(out, octet);
+        }
+        out.push(b' ');
+        for place in 0..16 {
+            if place == 8 {
+                out.push(b' ');
+            }
+            match chunk.get(place) {
+                Some(&octet) => {
+                    out.push(b' ');
+                    push_hex(out, octet);
+                }
+                None => out.extend_from_slice(b"   "),
+            }
+        }
+        out.extend_from_slice(b"  |");
+        out.extend(chunk.iter().map(|&octet| match octet {
+            b' '..=b'~' => octet,
+            _ => b'.',
+        }));
+        out.extend_from_slice(b"|\n");
+    }
+    let shown = most_rows * 16;
+    if octets.len() > shown {
+        push_blanks(out, indent);
+        out.extend_from_slice("… ".as_bytes());
+        push_count(out, (octets.len() - shown) as u64, "more octet");
+        out.push(b'\n');
+    }
+}
+
 fn push_more(out: &mut Vec<u8>, octets: usize) {
     if octets > 0 {
         out.extend_from_slice("… (".as_bytes());

@@ -19,6 +19,7 @@ pub mod segments;
 pub mod summary;
 pub mod svg;
 pub mod talk;
+mod verdict;
 
 use crate::conversation::{Conversation, Message, Role, Step};
 use crate::time::Timestamp;
