@@ -6,8 +6,10 @@
 
 use super::View;
 use crate::conversation::{Conversation, Message, Step, StepKind};
+use crate::text;
 use serde::Serialize;
 use std::fmt::Write as _;
+use std::io;
 
 /// See the [module](self).
 #[derive(Debug, Default)]
@@ -77,9 +79,7 @@ impl View for Json {
             payload_hex: &hexadecimal(step.payload),
             notes: step.notes.iter().map(|note| note.to_string()).collect(),
         };
-        // A Vec takes everything, and every value has a JSON form.
-        let _ = serde_json::to_writer(&mut *out, &line);
-        out.push(b'\n');
+        push_json(out, &line);
     }
 
     fn late_messages(&mut self, _: &mut Vec<u8>, _: &Conversation, _: &[Message<'_>]) {}
@@ -87,6 +87,34 @@ impl View for Json {
     fn end(&mut self, _out: &mut Vec<u8>, _conversation: &Conversation) {}
 
     fn resume(&mut self, _out: &mut Vec<u8>, _conversation: &Conversation) {}
+}
+
+/// A value as JSON on a line of its own, in which nothing acts on a terminal: such characters are written `\u202e`.
+pub(super) fn push_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Harmless);
+    // A Vec takes everything, and every value has a JSON form.
+    let _ = value.serialize(&mut serializer);
+    out.push(b'\n');
+}
+
+/// Escapes what JSON itself would leave as it is: DEL, C1 controls, bidirectional overrides.
+struct Harmless;
+
+impl serde_json::ser::Formatter for Harmless {
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + io::Write,
+    {
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|&(_, c)| text::acts(c)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + c.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
 }
 
 /// Octets as text, with what is not UTF-8 as `\xNN`.

@@ -22,6 +22,7 @@ pub mod talk;
 mod verdict;
 
 use crate::conversation::{Conversation, Message, Role, Step};
+use crate::text;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -71,13 +72,77 @@ pub struct Names {
     by_address: BTreeMap<SocketAddr, String>,
 }
 
+/// Why a name for an end was not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// There is no `=` in it.
+    #[error("expected NAME=PORT or NAME=ADDRESS:PORT, such as ada=51234")]
+    NoEnd,
+    /// The part before the `=` is empty or has characters that act on a terminal.
+    #[error("expected a name of visible characters before the =")]
+    Name,
+    /// The part behind the `=` is no port and no address with a port.
+    #[error(
+        "expected a port or an address with a port behind the =, such as 51234 or 127.0.0.1:51234"
+    )]
+    End,
+}
+
 impl Names {
+    /// Adds one, as the user writes it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn add(&mut self, written: &str) -> Result<(), NameError> {
+        let (name, end) = written.split_once('=').ok_or(NameError::NoEnd)?;
+        let name = name.trim();
+        if name.is_empty() || name.chars().any(text::acts) {
+            return Err(NameError::Name);
+        }
+        if let Ok(port) = end.parse() {
+            self.by_port.insert(port, name.to_owned());
+        } else if let Ok(address) = end.parse() {
+            self.by_address.insert(address, name.to_owned());
+        } else {
+            return Err(NameError::End);
+        }
+        Ok(())
+    }
+
     /// What to call one part of a conversation: the user's name for it, or `client`, `server`.
     pub fn of<'a>(&'a self, conversation: &Conversation, role: Role) -> &'a str {
+        if self.by_port.is_empty() && self.by_address.is_empty() {
+            return role.name();
+        }
         let end = conversation.end(role);
         self.by_address
             .get(&end)
             .or_else(|| self.by_port.get(&end.port()))
             .map_or(role.name(), String::as_str)
     }
+}
+
+/// The views there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewChoice {
+    /// [`talk`].
+    Talk,
+    /// [`segments`].
+    Segments,
+    /// [`json`].
+    Json,
+    /// [`ladder`].
+    Ladder,
+    /// [`follow`], both sides or one.
+    Follow(Option<Role>),
+    /// [`follow`], a JSON object for each message.
+    FollowJson(Option<Role>),
+    /// [`follow`], the octets of one side as they are.
+    Raw(Role),
+    /// [`summary`].
+    Summary,
+    /// [`summary`], a JSON object for each conversation.
+    SummaryJson,
+    /// [`report`].
+    Report,
 }
