@@ -19,6 +19,9 @@ pub mod segments;
 pub mod summary;
 pub mod svg;
 pub mod talk;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod words;
 
 use crate::conversation::{Conversation, Message, Role, Step};
 use crate::time::Timestamp;
