@@ -428,7 +428,7 @@ mod tests {
         check(
             "❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}".as_bytes(),
             6,
-            "\"❤\u{fe0f}\"…",
+            "\"❤\u{fe0f}❤\"…",
         );
         check("a\u{301}".repeat(40).as_bytes(), 5, "\"a\u{301}a\u{301}\"…");
         check(b"\0\0\0\x05hello", 7, "\"hello\"");
