@@ -13,9 +13,9 @@
 
 use super::line::{
     alarm, bold, colour, columns, columns_of, dim, name, plain, prefix, push_address, push_blanks,
-    push_count, push_cut, push_fitting, push_number, push_number_right, push_seconds,
+    push_count, push_cut, push_fitting, push_number, push_number_right, push_seconds, transport,
 };
-use super::words::{push_fate, transport, unreachable};
+use super::verdict;
 use super::{Style, View};
 use crate::conversation::{
     Conversation, Direction, Flags, Message, Note, Role, SegmentFacts, State, Step, StepKind,
@@ -114,7 +114,7 @@ impl Label {
                 self.text.extend_from_slice(b"ICMP");
                 self.ends[0] = self.text.len();
                 self.text.push(b' ');
-                self.text.extend_from_slice(unreachable(reason).as_bytes());
+                self.text.extend_from_slice(why_not(reason).as_bytes());
                 self.ends[1] = self.text.len();
             }
         }
@@ -139,12 +139,23 @@ impl Label {
     }
 }
 
-/// What has to be said about a step and is not in its arrow already.
+/// Why something could not be delivered, in few enough words for an arrow.
+fn why_not(reason: UnreachableReason) -> &'static str {
+    match reason {
+        UnreachableReason::Port => "port unreachable",
+        UnreachableReason::Host => "host unreachable",
+        UnreachableReason::Network => "network unreachable",
+        UnreachableReason::Prohibited => "prohibited",
+        UnreachableReason::Other(_) => "unreachable",
+    }
+}
+
+/// What has to be said about a step and is not in its arrow already, each on a line.
 pub(super) fn push_notes(out: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>) {
     let start = out.len();
     let separate = |out: &mut Vec<u8>| {
         if out.len() > start {
-            out.extend_from_slice(b"; ");
+            out.push(b'\n');
         }
     };
     for note in step.notes.iter() {
@@ -162,14 +173,14 @@ pub(super) fn push_notes(out: &mut Vec<u8>, conversation: &Conversation, step: &
             }
             Note::Refused | Note::Unreachable(UnreachableReason::Port) => {
                 separate(out);
-                out.extend_from_slice(b"nobody listens on ");
-                let silent = match step.kind {
-                    StepKind::Unreachable(_) => step.direction.sender(),
-                    _ => Role::Server,
-                };
-                push_address(out, conversation.end(silent));
+                out.extend_from_slice(b"nobody listens on port ");
+                push_number(out, conversation.server.port());
             }
-            Note::Unreachable(_) => {}
+            Note::Unreachable(reason) => {
+                separate(out);
+                let why = verdict::unreachable(conversation, reason);
+                out.extend_from_slice(why.as_bytes());
+            }
             note => {
                 separate(out);
                 // Writing to a Vec cannot fail.
@@ -618,8 +629,9 @@ impl Ladder {
         scratch.clear();
         push_notes(&mut scratch, conversation, step);
         if !scratch.is_empty() {
-            let words = String::from_utf8_lossy(&scratch);
-            self.push_words(out, step.direction, &words, true);
+            for words in String::from_utf8_lossy(&scratch).lines() {
+                self.push_words(out, step.direction, words, true);
+            }
         }
         self.scratch = scratch;
     }
@@ -644,18 +656,23 @@ impl View for Ladder {
         let mut drawing = self.drawings.remove(&conversation.id).unwrap_or_default();
         self.push_left_out(out, conversation.transport, &mut drawing.budget);
         self.push_ends(out, "┴");
-        let mut words = Vec::new();
-        push_fate(&mut words, &self.style, conversation);
-        let words = String::from_utf8_lossy(&words);
+        let (is_good, words) = verdict::verdict(&self.style, conversation);
+        let words = format!("{} {words}", if is_good { "✓" } else { "!" });
         let left = match self.layout.inner + 2 {
             room if columns(&words) <= room => self.layout.left(),
-            _ => 0,
+            _ => 2,
         };
         let mut rest = &*words;
         while !rest.is_empty() {
             let (line, after) = break_line(rest, self.layout.whole() - left);
             push_blanks(out, left);
+            if is_good {
+                bold(out, &self.style);
+            } else {
+                alarm(out, &self.style);
+            }
             out.extend_from_slice(line.as_bytes());
+            plain(out, &self.style);
             out.push(b'\n');
             rest = after;
         }
@@ -781,7 +798,8 @@ conversation 0, TCP
     9   0.008000  │◀────────────── FIN ACK seq 16 ack 17 ──│
    10   0.009000  │── ACK seq 17 ack 17 ──────────────────▶│
                   ┴                                        ┴
-                  handshake complete · closed by the client
+  ✓ handshake complete · 2 messages · plaintext readable ·
+  closed by the client
 "
         );
     }
@@ -838,9 +856,9 @@ conversation 0, TCP
             &Scene::tcp().syn().refuses(),
             &[
                 "    2   0.001000  │✗━━━━━━━━━━━━━━━━ RST ACK seq 0 ack 1 ━━│",
-                "                  │    nobody listens on 127.0.0.1:20002   │",
+                "                  │         nobody listens on port 20002   │",
                 "                  ┴                                        ┴",
-                "                  handshake refused",
+                "  ! refused: nobody listens on tcp 127.0.0.1:20002",
             ],
         );
         check(
@@ -849,7 +867,7 @@ conversation 0, TCP
                 "    1   0.000000  │── 5 octets ───────────────────────────▶│",
                 "                  │   \"hello\"                              │",
                 "    2   0.001000  │◀┄┄┄┄┄┄┄┄┄┄┄┄┄┄ ICMP port unreachable ┄┄│",
-                "                  │    nobody listens on 127.0.0.1:20001   │",
+                "                  │         nobody listens on port 20001   │",
             ],
         );
     }
@@ -861,7 +879,7 @@ conversation 0, TCP
         check(
             &scene,
             &[
-                "                  │   nobody listens on 127.0.0.1:20001;   │",
+                "                  │         nobody listens on port 20001   │",
                 "                  │                     said by 10.0.0.1   │",
             ],
         );

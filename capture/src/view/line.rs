@@ -5,6 +5,7 @@
 
 use super::Style;
 use crate::conversation::{Conversation, Direction, Message, Role};
+use crate::decode::Transport;
 use crate::text::{self, Prefix, TextKind};
 use std::net::SocketAddr;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -92,6 +93,14 @@ pub(super) fn push_address(out: &mut Vec<u8>, address: SocketAddr) {
     } else {
         // Writing to a Vec cannot fail.
         let _ = write!(out, "{address}");
+    }
+}
+
+/// `TCP` or `UDP`.
+pub(super) const fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "TCP",
+        Transport::Udp => "UDP",
     }
 }
 
@@ -224,7 +233,7 @@ pub(super) fn push_fitting(out: &mut Vec<u8>, octets: &[u8], kind: TextKind, mos
             let room = most.saturating_sub(NOTE.len());
             let shown = &body[..body.len().min(most * 2)];
             let text = text::characters(shown, kind);
-            if room < 8 {
+            if room < 7 {
                 push_quoted(out, text.as_bytes(), most);
             } else {
                 push_quoted(out, text.as_bytes(), room);
@@ -360,6 +369,42 @@ pub(super) fn push_hex(out: &mut Vec<u8>, octet: u8) {
     ]);
 }
 
+/// Octets in rows of 16: where they are, in hexadecimal, and as text where they are ASCII. At most `most_rows` rows.
+pub(super) fn push_hex_dump(out: &mut Vec<u8>, octets: &[u8], indent: usize, most_rows: usize) {
+    for (row, chunk) in octets.chunks(16).take(most_rows).enumerate() {
+        push_blanks(out, indent);
+        for octet in ((row * 16) as u32).to_be_bytes() {
+            push_hex(out, octet);
+        }
+        out.push(b' ');
+        for place in 0..16 {
+            if place == 8 {
+                out.push(b' ');
+            }
+            match chunk.get(place) {
+                Some(&octet) => {
+                    out.push(b' ');
+                    push_hex(out, octet);
+                }
+                None => out.extend_from_slice(b"   "),
+            }
+        }
+        out.extend_from_slice(b"  |");
+        out.extend(chunk.iter().map(|&octet| match octet {
+            b' '..=b'~' => octet,
+            _ => b'.',
+        }));
+        out.extend_from_slice(b"|\n");
+    }
+    let shown = most_rows * 16;
+    if octets.len() > shown {
+        push_blanks(out, indent);
+        out.extend_from_slice("… ".as_bytes());
+        push_count(out, (octets.len() - shown) as u64, "more octet");
+        out.push(b'\n');
+    }
+}
+
 fn push_more(out: &mut Vec<u8>, octets: usize) {
     if octets > 0 {
         out.extend_from_slice("… (".as_bytes());
@@ -433,7 +478,7 @@ mod tests {
         check("a\u{301}".repeat(40).as_bytes(), 5, "\"a\u{301}a\u{301}\"…");
         check(b"\0\0\0\x05hello", 7, "\"hello\"");
         check(b"h\0e\0l\0l\0o\0", 16, "\"hello\" (UTF-16)");
-        check(&[0xff; 40], 14, "binary ff ff …");
+        check(&[0xff; 40], 14, "binary ff ff…");
         check(&[0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0], 10, "a TLS rec…");
     }
 

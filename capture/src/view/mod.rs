@@ -21,7 +21,7 @@ pub mod svg;
 pub mod talk;
 #[cfg(test)]
 pub(crate) mod testing;
-pub(crate) mod words;
+mod verdict;
 
 use crate::conversation::{Conversation, Message, Role, Step};
 use crate::time::Timestamp;

@@ -75,6 +75,7 @@ impl Scene {
                 first_number: 1,
                 first: START,
                 last: START,
+                last_number: 1,
                 handshake: match transport {
                     Transport::Tcp => Handshake::NotSeen,
                     Transport::Udp => Handshake::None,
@@ -269,6 +270,7 @@ impl Scene {
             self.next[direction.index()] += counted;
         }
         self.conversation.last = step.time;
+        self.conversation.last_number = step.number;
         self.conversation.sent[direction.index()].packets += 1;
         self.events
             .push((self.conversation.clone(), Event::Step(step)));
