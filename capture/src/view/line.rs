@@ -5,9 +5,10 @@
 
 use super::Style;
 use crate::conversation::{Conversation, Direction, Message, Role};
+use crate::decode::Transport;
 use crate::text::{self, Prefix, TextKind};
 use std::net::SocketAddr;
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Most octets of one message that a line shows; how many more there are is said.
 pub(super) const MOST_OCTETS: usize = 400;
@@ -92,6 +93,14 @@ pub(super) fn push_address(out: &mut Vec<u8>, address: SocketAddr) {
     } else {
         // Writing to a Vec cannot fail.
         let _ = write!(out, "{address}");
+    }
+}
+
+/// `TCP` or `UDP`.
+pub(super) const fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "TCP",
+        Transport::Udp => "UDP",
     }
 }
 
@@ -212,6 +221,145 @@ pub(super) fn prefix(octets: &[u8], kind: TextKind) -> Option<Prefix> {
     }
 }
 
+/// [`push_octets`] without the length prefix, for a place of `most` columns (at least 4): what does not fit becomes `…`.
+pub(super) fn push_fitting(out: &mut Vec<u8>, octets: &[u8], kind: TextKind, most: usize) {
+    let body = prefix(octets, kind).map_or(octets, |prefix| &octets[prefix.len..]);
+    match kind {
+        TextKind::Empty => push_cut(out, "\"\" (empty)", most),
+        TextKind::Utf8 => push_quoted(out, body, most),
+        TextKind::Utf16Le | TextKind::Utf16Be => {
+            const NOTE: &str = " (UTF-16)";
+            // A place too narrow for the note shows text all the same.
+            let room = most.saturating_sub(NOTE.len());
+            let shown = &body[..body.len().min(most * 2)];
+            let text = text::characters(shown, kind);
+            if room < 7 {
+                push_quoted(out, text.as_bytes(), most);
+            } else {
+                push_quoted(out, text.as_bytes(), room);
+                out.extend_from_slice(NOTE.as_bytes());
+            }
+        }
+        TextKind::Tls => push_cut(out, "a TLS record: encrypted", most),
+        TextKind::Compressed => push_cut(out, "compressed data", most),
+        TextKind::Binary => {
+            const NAME: &str = "binary";
+            let start = out.len();
+            out.extend_from_slice(NAME.as_bytes());
+            let places = most.saturating_sub(NAME.len() + 1) / 3;
+            for &octet in body.iter().take(places) {
+                out.push(b' ');
+                push_hex(out, octet);
+            }
+            if body.len() > places {
+                out.truncate(start + most.saturating_sub(1));
+                out.extend_from_slice("…".as_bytes());
+            }
+        }
+    }
+}
+
+/// Octets as quoted text in at most `most` columns.
+fn push_quoted(out: &mut Vec<u8>, octets: &[u8], most: usize) {
+    const QUOTES: usize = 2;
+    let start = out.len();
+    let room = most.saturating_sub(QUOTES);
+    out.push(b'"');
+    if octets.len() <= room
+        && octets
+            .iter()
+            .all(|&octet| matches!(octet, b' '..=b'~') && octet != b'\\')
+    {
+        out.extend_from_slice(octets);
+        out.push(b'"');
+        return;
+    }
+    // Cut between whole characters and whole escapes; the ends of those that still leave room for `…` are kept.
+    let (mut used, mut end, mut fits) = (0, out.len(), true);
+    let mut place = |out: &mut Vec<u8>, columns: usize| {
+        used += columns;
+        if used < room {
+            end = out.len();
+        }
+        used <= room
+    };
+    'all: for chunk in octets.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let before = out.len();
+            text::push_safe_char(out, c);
+            let columns = if c.is_ascii() || text::acts(c) {
+                out.len() - before
+            } else {
+                c.width().unwrap_or(0)
+            };
+            // However many characters without a width pile up, what is written has an end.
+            if !place(out, columns) || out.len() - start > 16 * most {
+                fits = false;
+                break 'all;
+            }
+        }
+        for octet in chunk.invalid() {
+            text::push_safe(out, std::slice::from_ref(octet));
+            if !place(out, r"\xNN".len()) {
+                fits = false;
+                break 'all;
+            }
+        }
+    }
+    if fits {
+        out.push(b'"');
+        // Characters can be wider together than alone (emoji followed by a variation selector).
+        if octets.is_ascii() || columns_of(&out[start..]) <= most {
+            return;
+        }
+    }
+    out.truncate(end);
+    while !octets.is_ascii() && columns_of(&out[start..]) + QUOTES > most {
+        pop_character(out);
+    }
+    out.extend_from_slice("\"…".as_bytes());
+}
+
+/// Text in at most `most` columns, its end replaced by `…` where it is longer.
+pub(super) fn push_cut(out: &mut Vec<u8>, text: &str, most: usize) {
+    if columns(text) <= most {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    let start = out.len();
+    let mut used = 0;
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used >= most {
+            break;
+        }
+        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    while columns_of(&out[start..]) + 1 > most && out.len() > start {
+        pop_character(out);
+    }
+    if most > 0 {
+        out.extend_from_slice("…".as_bytes());
+    }
+}
+
+/// How many columns text takes that was written into a buffer.
+pub(super) fn columns_of(written: &[u8]) -> usize {
+    if written.is_ascii() {
+        written.len()
+    } else {
+        columns(&String::from_utf8_lossy(written))
+    }
+}
+
+fn pop_character(out: &mut Vec<u8>) {
+    while let Some(octet) = out.pop() {
+        if octet & 0xc0 != 0x80 {
+            break;
+        }
+    }
+}
+
 /// Two hexadecimal digits.
 pub(super) fn push_hex(out: &mut Vec<u8>, octet: u8) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -305,6 +453,42 @@ mod tests {
         assert_eq!(shown("abcd"), "\"abcd\"");
         assert_eq!(shown("abcde"), "\"abcd\"… (1 more octet)");
         assert_eq!(shown("abc😀"), "\"abc\"… (4 more octets)");
+    }
+
+    #[test]
+    fn text_is_cut_to_the_columns_there_are() {
+        #[track_caller]
+        fn check(octets: &[u8], most: usize, expected: &str) {
+            let shown = written(|out| push_fitting(out, octets, TextKind::of(octets), most));
+            assert_eq!(shown, expected);
+            assert!(columns(&shown) <= most, "{shown} takes {}", columns(&shown));
+        }
+        check(b"hello", 7, "\"hello\"");
+        check(b"hello", 6, "\"hel\"…");
+        check("héllo".as_bytes(), 7, "\"héllo\"");
+        check("你好你好".as_bytes(), 10, "\"你好你好\"");
+        check("你好你好".as_bytes(), 9, "\"你好你\"…");
+        check(b"ab\x1b[2J", 8, "\"ab\"…");
+        check(b"ab\x1b[2J", 9, "\"ab\\x1b\"…");
+        check(
+            "❤\u{fe0f}❤\u{fe0f}❤\u{fe0f}".as_bytes(),
+            6,
+            "\"❤\u{fe0f}❤\"…",
+        );
+        check("a\u{301}".repeat(40).as_bytes(), 5, "\"a\u{301}a\u{301}\"…");
+        check(b"\0\0\0\x05hello", 7, "\"hello\"");
+        check(b"h\0e\0l\0l\0o\0", 16, "\"hello\" (UTF-16)");
+        check(&[0xff; 40], 14, "binary ff ff…");
+        check(&[0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0], 10, "a TLS rec…");
+    }
+
+    #[test]
+    fn a_name_is_cut_to_the_columns_there_are() {
+        let cut = |text: &str, most| written(|out| push_cut(out, text, most));
+        assert_eq!(cut("server", 6), "server");
+        assert_eq!(cut("server", 5), "serv…");
+        assert_eq!(cut("你好你", 5), "你好…");
+        assert_eq!(cut("server", 0), "");
     }
 
     #[test]

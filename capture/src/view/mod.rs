@@ -19,6 +19,8 @@ pub mod segments;
 pub mod summary;
 pub mod svg;
 pub mod talk;
+#[cfg(test)]
+pub(crate) mod testing;
 mod verdict;
 
 use crate::conversation::{Conversation, Message, Role, Step};

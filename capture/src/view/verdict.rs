@@ -1,9 +1,8 @@
 //! One line about a whole conversation: what the lab asks of it.
 
 use super::Style;
-use crate::conversation::{Close, Conversation, Handshake, Role};
+use crate::conversation::{Close, Conversation, Handshake, Role, Visibility};
 use crate::decode::{Transport, UnreachableReason};
-use crate::text::TextKind;
 use std::fmt::Write as _;
 
 /// `handshake complete · 5 messages · plaintext readable · closed by the client`, and whether all is as it should be.
@@ -86,27 +85,18 @@ pub(super) fn unreachable(conversation: &Conversation, reason: UnreachableReason
 
 /// Whether what was said can be read by anybody who captures it; nothing where nothing was said.
 pub(super) fn plaintext(conversation: &Conversation) -> Option<String> {
-    let of = |kind: TextKind| -> u64 {
-        let sent = conversation.sent.iter();
-        sent.map(|tally| u64::from(tally.kinds[kind.index()])).sum()
-    };
-    let readable = of(TextKind::Utf8) + of(TextKind::Utf16Le) + of(TextKind::Utf16Be);
-    let (tls, compressed, binary) = (
-        of(TextKind::Tls),
-        of(TextKind::Compressed),
-        of(TextKind::Binary),
-    );
-    let all = readable + tls + compressed + binary;
+    let seen = Visibility::of(conversation);
+    let all = seen.readable + seen.unreadable();
     if all == 0 {
         return None;
     }
-    Some(if readable == all {
+    Some(if seen.is_plaintext() {
         "plaintext readable".to_owned()
-    } else if tls * 2 > all {
+    } else if seen.encrypted * 2 > all {
         "encrypted with TLS: not readable".to_owned()
-    } else if readable > 0 {
-        format!("plaintext readable in {readable} of {all} messages")
-    } else if compressed > 0 {
+    } else if seen.readable > 0 {
+        format!("plaintext readable in {} of {all} messages", seen.readable)
+    } else if seen.compressed > 0 {
         "compressed: not readable as it is".to_owned()
     } else {
         "binary: not readable as text".to_owned()
