@@ -95,7 +95,7 @@ impl Pipeline {
     pub fn new(setup: Setup, writer: Box<dyn Write>) -> Self {
         let ports = setup.ports.clone().unwrap_or_default();
         let filter = match &setup.ports {
-            Some(ports) => PortFilter::of(ports),
+            Some(ports) => PortFilter::only(ports),
             None => PortFilter::all(),
         };
         Pipeline {

@@ -17,6 +17,8 @@ pub mod seq;
 pub mod state;
 pub mod stream;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 pub mod tracker;
 pub mod udp;
 pub mod visibility;

@@ -105,7 +105,7 @@ impl Tcp {
         self.note_window(info, direction, segment, notes);
         if flags.has(Flags::FIN) {
             let at = seq + i64::from(flags.has(Flags::SYN)) + i64::from(packet.payload_len);
-            self.close(info, direction, at, time, outbox, notes);
+            self.close(info, direction, at, ack, time, outbox, notes);
         }
         facts
     }
@@ -324,11 +324,16 @@ impl Tcp {
     }
 
     /// A FIN, whose number is `at`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one segment, each needed once"
+    )]
     fn close(
         &mut self,
         info: &mut Conversation,
         direction: Direction,
         at: i64,
+        ack: Option<i64>,
         time: Timestamp,
         outbox: &mut Outbox,
         notes: &mut Notes,
@@ -357,8 +362,14 @@ impl Tcp {
         };
         info.close = close;
         notes.push(Note::Teardown(nth));
-        info.states[own] = info.states[own].after(Happening::SendsFin);
         let peers = direction.reverse().index();
+        let peers_fin = self.streams[peers].fin;
+        if peers_fin.is_some_and(|fin| ack.is_none_or(|ack| ack <= fin)) {
+            // It had not received the peer's FIN when it sent its own: they crossed.
+            info.states[own] = State::FinWait1.after(Happening::ReceivesFin);
+        } else {
+            info.states[own] = info.states[own].after(Happening::SendsFin);
+        }
         info.states[peers] = info.states[peers].after(Happening::ReceivesFin);
     }
 

@@ -166,6 +166,11 @@ impl Tracker {
         }
     }
 
+    /// Octets that wait behind gaps or for the end of their message.
+    pub fn kept_octets(&self) -> usize {
+        self.outbox.kept
+    }
+
     /// Tells of messages whose end has not been seen: nothing came for a while, so nothing more is waited for.
     pub fn flush_messages(&mut self, sink: &mut dyn Sink) {
         if self.outbox.kept == 0 {
