@@ -24,8 +24,10 @@ pub(crate) mod testing;
 mod verdict;
 
 use crate::conversation::{Conversation, Message, Role, Step};
+use crate::pipeline::Counts;
 use crate::text;
 use crate::time::Timestamp;
+use blocks::Order;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -147,4 +149,39 @@ pub enum ViewChoice {
     SummaryJson,
     /// [`report`].
     Report,
+}
+
+impl ViewChoice {
+    /// The view, in this style.
+    pub fn open(self, style: &Style) -> Box<dyn View> {
+        match self {
+            ViewChoice::Talk => Box::new(talk::Talk::new(style.clone())),
+            ViewChoice::Segments => Box::new(segments::Segments::new(style.clone())),
+            ViewChoice::Json => Box::new(json::Json::default()),
+            ViewChoice::Ladder => Box::new(ladder::Ladder::new(style.clone())),
+            _ => Box::new(json::Json::default()),
+        }
+    }
+
+    /// In which order it is written: one line a segment is always told as it happens.
+    pub fn order(self, wanted: Order) -> Order {
+        match self {
+            ViewChoice::Segments | ViewChoice::Json => Order::AsItHappens,
+            // Told at the end of a conversation, so there is nothing to interleave.
+            ViewChoice::Summary | ViewChoice::SummaryJson | ViewChoice::Report => {
+                Order::ByConversation
+            }
+            _ => wanted,
+        }
+    }
+
+    /// The last words about everything.
+    pub fn closing(
+        self,
+        _style: &Style,
+        _totals: &summary::Totals,
+        _counts: &Counts,
+    ) -> Option<Vec<u8>> {
+        None
+    }
 }
