@@ -1,0 +1,26 @@
+//! To come.
+#[path = "../made/mod.rs"]
+mod made;
+
+use made::container::Format;
+use made::generate::{Plan, generate};
+use std::io::BufWriter;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let file = std::fs::File::create(&args[1]).expect("file");
+    let truth = generate(
+        Plan {
+            seed: 1,
+            scale: args[2].parse().expect("number"),
+            format: if args[1].ends_with("ng") {
+                Format::PcapNg
+            } else {
+                Format::Pcap
+            },
+        },
+        BufWriter::with_capacity(1 << 20, file),
+    )
+    .expect("written");
+    println!("{}", serde_json::to_string(&truth).expect("json"));
+}
