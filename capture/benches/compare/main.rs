@@ -8,6 +8,9 @@ use std::io::BufWriter;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
+    if args[1] == "difficult" {
+        return difficult(&args[2]);
+    }
     let file = std::fs::File::create(&args[1]).expect("file");
     let truth = generate(
         Plan {
@@ -23,4 +26,15 @@ fn main() {
     )
     .expect("written");
     println!("{}", serde_json::to_string(&truth).expect("json"));
+}
+
+fn difficult(folder: &str) {
+    for d in made::difficult::all() {
+        let ext = if d.file.starts_with(&[10, 13, 13, 10]) {
+            "pcapng"
+        } else {
+            "pcap"
+        };
+        std::fs::write(format!("{folder}/{}.{ext}", d.name), d.file).expect("w");
+    }
 }
