@@ -1,14 +1,113 @@
 //! From a frame to a segment, a datagram or an ICMP message about one, or *why not*.
 //!
 //! ```text
-//! Frame ──▶ link (where does IP begin?) ──▶ ports (is it the lab's?) ──▶ fragments ──▶ etherparse ──▶ Outcome
+//! Frame ──▶ link (where does IP begin?) ──▶ ports (is it the lab's?) ──▶ ip ──▶ fragments ──▶ transport ──▶ Outcome
 //! ```
 //!
 //! Pure: octets and the current time in, values out. What cannot be decoded is never dropped silently: every
 //! frame becomes exactly one [`Outcome`].
 
+mod checksum;
+mod fragments;
+mod ip;
+pub mod link;
+mod names;
+pub mod ports;
+mod transport;
+
+pub use ports::PortFilter;
+
 use crate::conversation::{Flags, SeqNumber};
+use crate::frame::Frame;
+use fragments::Fragments;
+use ip::{Inside, Ip, Sums};
+use link::NotIp;
 use std::net::SocketAddr;
+
+/// Decodes frames, one after the other.
+///
+/// Remembers nothing but fragments whose datagram is not complete, and of those a few MiB at most.
+#[derive(Debug)]
+pub struct Decoder {
+    filter: PortFilter,
+    fragments: Fragments,
+    /// The datagram that was put together last.
+    whole: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder for which these ports are the lab's.
+    pub fn new(filter: PortFilter) -> Self {
+        Decoder {
+            filter,
+            fragments: Fragments::default(),
+            whole: Vec::new(),
+        }
+    }
+
+    /// What became of this frame.
+    ///
+    /// The fragments of a datagram are [`Outcome::Fragment`] but for the one that completes it, which is what the
+    /// datagram is.
+    pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Outcome<'a> {
+        let start = match link::find_ip(frame) {
+            Ok(start) => start,
+            Err(NotIp::Filtered(why)) => return Outcome::Filtered(why),
+            Err(NotIp::Undecoded(why)) => return Outcome::Undecoded(why),
+        };
+        if !self.filter.is_all()
+            && let Some(octets) = frame.octets.get(start.offset..)
+            && let Some(other) = ports::peek(&self.filter, octets)
+        {
+            return Outcome::Filtered(other);
+        }
+        let (fragment, offset) = match ip::parse(frame, start) {
+            Ok(Ip::Whole(inside)) => return transport::decode(&self.filter, &inside),
+            Ok(Ip::Fragment { fragment, offset }) => (fragment, offset),
+            Err(why) => return Outcome::Undecoded(why),
+        };
+        let id = fragment.id;
+        let layer = match id.src {
+            std::net::IpAddr::V4(_) => Layer::Ipv4,
+            std::net::IpAddr::V6(_) => Layer::Ipv6,
+        };
+        let undecoded = |problem| {
+            Outcome::Undecoded(Undecoded {
+                layer,
+                offset,
+                problem,
+            })
+        };
+        let whole = match self.fragments.add(frame.time, &fragment) {
+            Ok(Some(whole)) => whole,
+            Ok(None) => return Outcome::Fragment,
+            Err(problem) => return undecoded(problem),
+        };
+        self.whole = whole.octets;
+        let extensions = ip::skip_extensions(id.src.is_ipv6(), whole.protocol, &self.whole);
+        let (protocol, begin) = match extensions {
+            Ok(found) => found,
+            Err(problem) => return undecoded(problem),
+        };
+        let octets = &self.whole[begin..];
+        let inside = Inside {
+            src: id.src,
+            dst: id.dst,
+            protocol,
+            octets,
+            len: octets.len(),
+            offset,
+            fragments: whole.fragments,
+            sums: Sums::Unknown,
+        };
+        transport::decode(&self.filter, &inside)
+    }
+
+    /// Nothing more comes: how many frames were [`Outcome::Fragment`] of datagrams that never became complete.
+    pub fn finish(&mut self) -> u64 {
+        self.fragments.finish()
+    }
+}
 
 /// What became of one frame.
 #[derive(Debug)]
@@ -133,6 +232,8 @@ pub enum Filtered {
     IpProtocol(u8),
     /// Not IP at all, by its EtherType (e.g. 0x0806, ARP).
     EtherType(u16),
+    /// Another protocol inside PPP, by its number (e.g. 0xc021, LCP).
+    PppProtocol(u16),
     /// An IEEE 802.3 frame with a length instead of an EtherType.
     Ieee8023,
     /// A fragment without ports whose datagram was not one of the lab's or never became complete.
@@ -172,6 +273,9 @@ pub enum Problem {
         /// Its value.
         value: u64,
     },
+    /// Fragments of one datagram that say different things about the same octet of it.
+    #[error("its fragments contradict each other from octet {0} on: the datagram is given up")]
+    FragmentsDiffer(u32),
     /// A kind of link nobody taught this program.
     #[error("link type {0} is not known here")]
     UnknownLink(u32),
