@@ -63,6 +63,26 @@ pub struct Counts {
     pub undecoded: BTreeMap<String, (u64, u64)>,
 }
 
+impl Counts {
+    /// The frames that belong to no conversation: why, and how many; the most first.
+    pub fn left_out(&self) -> Vec<(String, u64)> {
+        let filtered = self
+            .filtered
+            .iter()
+            .map(|(reason, count)| (reason.clone(), *count));
+        let undecoded = self
+            .undecoded
+            .iter()
+            .map(|(reason, (count, number))| match number {
+                0 => (reason.clone(), *count),
+                number => (format!("{reason} (first: frame {number})"), *count),
+            });
+        let mut all: Vec<_> = filtered.chain(undecoded).collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        all
+    }
+}
+
 /// Different reasons that are told apart; more are counted together.
 const MOST_REASONS: usize = 64;
 
@@ -138,7 +158,7 @@ impl Pipeline {
         Ok(Finished {
             verdicts: audience.judge.map(Judge::verdicts).unwrap_or_default(),
             svg: audience.svg.map(Svg::into_svg),
-            conversations: audience.totals.conversations(),
+            conversations: audience.totals.conversations,
             counts: self.counts,
         })
     }

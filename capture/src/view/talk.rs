@@ -20,7 +20,7 @@ use crate::text::TextKind;
 use crate::time::Timestamp;
 
 /// Columns of the column that says what was sent.
-const WHAT: usize = 11;
+const WHAT: usize = 12;
 /// Columns of the column with the socket call.
 const CALL: usize = 10;
 /// Octets of a segment that no Ethernet takes in one piece.
@@ -203,30 +203,35 @@ impl Talk {
         let sender = self.name(conversation, step.direction.sender());
         match nth {
             1 => {
+                let also = conversation.opening[0].is_some_and(|first| first.number != step.number);
                 self.tell(out, conversation, step, "connect()", |out| {
                     out.extend_from_slice(sender.as_bytes());
-                    out.extend_from_slice(b" asks to open: SYN, its first number is 0");
+                    out.extend_from_slice(if also {
+                        b" asks to open at the same time: SYN, its first number is 0"
+                    } else {
+                        b" asks to open: SYN, its first number is 0"
+                    });
                 });
                 self.explain(out, Lesson::Syn);
             }
             2 => {
                 self.tell(out, conversation, step, "", |out| {
                     out.extend_from_slice(sender.as_bytes());
-                    out.extend_from_slice(
-                        b" agrees: its own first number is 0, and it expects 1 = 0 + 1 next",
-                    );
+                    out.extend_from_slice(b" agrees: its own first number is 0, and it ");
+                    push_expects(out, facts);
                 });
                 self.explain(out, Lesson::SynAck);
             }
             _ => {
                 self.tell(out, conversation, step, "accept()", |out| {
                     out.extend_from_slice(sender.as_bytes());
-                    out.extend_from_slice(b" expects 1 = 0 + 1 next: the connection is open");
+                    out.push(b' ');
+                    push_expects(out, facts);
+                    out.extend_from_slice(b": the connection is open");
                 });
                 self.explain(out, Lesson::HandshakeDone);
             }
         }
-        let _ = facts;
     }
 
     fn name(&self, conversation: &Conversation, role: Role) -> String {
@@ -246,6 +251,7 @@ impl Talk {
                 | Note::NotCaptured(_)
                 | Note::BufferFull
                 | Note::WindowOpened
+                | Note::WindowProbe
                 | Note::AfterClose
                 | Note::HandshakeMismatch
                 | Note::Cut { .. }
@@ -445,6 +451,21 @@ impl Talk {
         }
         out.push(b'\n');
     }
+}
+
+/// `expects 1 = 0 + 1 next`, from the numbers in the segment.
+fn push_expects(out: &mut Vec<u8>, facts: &SegmentFacts) {
+    let ack = facts.ack.unwrap_or(0);
+    out.extend_from_slice(b"expects ");
+    push_number(out, ack);
+    if ack >= 1 {
+        out.extend_from_slice(b" = 0 + 1");
+    }
+    if ack > 1 {
+        out.extend_from_slice(b" + ");
+        push_count(out, ack.unsigned_abs() - 1, "octet");
+    }
+    out.extend_from_slice(b" next");
 }
 
 /// `SYN, ACK`.
