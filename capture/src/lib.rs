@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod conversation;
 pub mod decode;
+pub mod expect;
 pub mod frame;
 pub mod pipeline;
 pub mod source;
