@@ -55,12 +55,14 @@ struct Block {
 
 impl Blocks {
     /// Writes what `view` says to `writer`.
-    pub fn new(view: Box<dyn View>, order: Order, writer: Box<dyn Write>) -> Self {
+    pub fn new(mut view: Box<dyn View>, order: Order, writer: Box<dyn Write>) -> Self {
+        let mut out = Vec::with_capacity(PIECE * 2);
+        view.opening(&mut out);
         Blocks {
             view,
             order,
             writer,
-            out: Vec::with_capacity(PIECE * 2),
+            out,
             blocks: HashMap::new(),
             buffered: 0,
             next: 0,

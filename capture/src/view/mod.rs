@@ -33,6 +33,9 @@ use std::net::SocketAddr;
 
 /// A view writes about one conversation at a time into `out`.
 pub trait View {
+    /// The very first words, before any conversation.
+    fn opening(&mut self, _out: &mut Vec<u8>) {}
+
     /// The first words about a conversation: called once, before its first step.
     fn begin(&mut self, out: &mut Vec<u8>, conversation: &Conversation);
 
@@ -161,7 +164,10 @@ impl ViewChoice {
             ViewChoice::Ladder => Box::new(ladder::Ladder::new(style.clone())),
             ViewChoice::Summary => Box::new(summary::Summary::new(style.clone())),
             ViewChoice::SummaryJson => Box::new(summary::SummaryJson::new(style.clone())),
-            _ => Box::new(json::Json::default()),
+            ViewChoice::Follow(role) => Box::new(follow::Follow::new(style.clone(), role)),
+            ViewChoice::FollowJson(role) => Box::new(follow::FollowJson::new(role)),
+            ViewChoice::Raw(role) => Box::new(follow::Raw::new(role)),
+            ViewChoice::Report => Box::new(report::Report::new(style.clone())),
         }
     }
 

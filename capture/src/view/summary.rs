@@ -40,7 +40,6 @@ pub struct Summary {
     style: Style,
     form: Form,
     words: Vec<u8>,
-    begun: bool,
 }
 
 impl Summary {
@@ -55,7 +54,6 @@ impl Summary {
             style,
             form,
             words: Vec::new(),
-            begun: false,
         }
     }
 
@@ -241,11 +239,11 @@ impl View for Summary {
 
     fn late_messages(&mut self, _: &mut Vec<u8>, _: &Conversation, _: &[Message<'_>]) {}
 
+    fn opening(&mut self, out: &mut Vec<u8>) {
+        self.heading(out);
+    }
+
     fn end(&mut self, out: &mut Vec<u8>, conversation: &Conversation) {
-        if !self.begun {
-            self.begun = true;
-            self.heading(out);
-        }
         match self.form {
             Form::Wide => self.wide(out, conversation),
             Form::TwoLines => self.two_lines(out, conversation),
