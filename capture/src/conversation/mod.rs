@@ -7,6 +7,7 @@
 //! - [`state`]: the states of RFC 9293 §3.3.2 as an onlooker can tell them.
 //! - [`stream`]: one direction of a connection: what is new, repeated, early or missing.
 //! - [`tcp`], [`udp`]: what a segment or a datagram means for its conversation.
+//! - [`visibility`]: whether what was said can be read.
 //! - [`tracker`]: which conversation a packet belongs to, and when one is forgotten.
 //!
 //! Memory is bounded by [`tracker::Limits`], whatever the capture holds.
@@ -16,13 +17,17 @@ pub mod seq;
 pub mod state;
 pub mod stream;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 pub mod tracker;
 pub mod udp;
+pub mod visibility;
 
 pub use note::{Note, Notes};
 pub use seq::{Flags, SeqNumber};
 pub use state::State;
 pub use tracker::{Limits, Tracker};
+pub use visibility::Visibility;
 
 use crate::decode::{Transport, UnreachableReason};
 use crate::text::TextKind;
@@ -219,6 +224,8 @@ pub struct Conversation {
     pub first: Timestamp,
     /// When its last frame was seen.
     pub last: Timestamp,
+    /// The number of its last frame.
+    pub last_number: u64,
     /// How far the handshake got.
     pub handshake: Handshake,
     /// The segments of the handshake, as far as they were seen.

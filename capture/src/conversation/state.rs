@@ -73,11 +73,10 @@ impl State {
             (state, _) => state,
         }
     }
-}
 
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// Its name as the RFC spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
             State::Closed => "CLOSED",
             State::SynSent => "SYN-SENT",
             State::SynReceived => "SYN-RECEIVED",
@@ -88,7 +87,13 @@ impl fmt::Display for State {
             State::Closing => "CLOSING",
             State::LastAck => "LAST-ACK",
             State::TimeWait => "TIME-WAIT",
-        })
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

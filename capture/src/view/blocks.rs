@@ -1,1 +1,241 @@
-//! To come.
+//! Gathers a view's text by conversation, so that conversations that overlap in time are read one after the other.
+//!
+//! Conversations are written in the order in which they began, as soon as they are complete and no earlier one is still
+//! going on. What waits for that is bounded: beyond [`MOST_BUFFERED`] octets complete ones are written out of order, and
+//! if that is not enough, the others in parts, each part with a heading of its own.
+
+use super::View;
+use crate::conversation::{Conversation, Message, Sink, Step};
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::mem;
+
+/// Octets of text that wait at most.
+pub const MOST_BUFFERED: usize = 8 << 20;
+/// Text is handed on in pieces of about this size.
+const PIECE: usize = 64 << 10;
+/// Emptied buffers that are kept for the next conversations, and how large they may be.
+const MOST_SPARE: usize = 256;
+const MOST_SPARE_SIZE: usize = 16 << 10;
+
+/// In which order text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// One conversation after the other.
+    ByConversation,
+    /// As it happens, with a heading whenever another conversation goes on.
+    AsItHappens,
+}
+
+/// Writes what a view says to `writer`.
+pub struct Blocks {
+    view: Box<dyn View>,
+    order: Order,
+    writer: Box<dyn Write>,
+    /// Text on its way to the writer.
+    out: Vec<u8>,
+    blocks: HashMap<u32, Block>,
+    buffered: usize,
+    /// All conversations before this one are written.
+    next: u32,
+    newest: u32,
+    /// The conversation written about last.
+    current: Option<u32>,
+    spare: Vec<Vec<u8>>,
+    error: Option<io::Error>,
+}
+
+#[derive(Default)]
+struct Block {
+    text: Vec<u8>,
+    is_complete: bool,
+    /// A part of it was written already.
+    in_parts: bool,
+}
+
+impl Blocks {
+    /// Writes what `view` says to `writer`.
+    pub fn new(mut view: Box<dyn View>, order: Order, writer: Box<dyn Write>) -> Self {
+        let mut out = Vec::with_capacity(PIECE * 2);
+        view.opening(&mut out);
+        Blocks {
+            view,
+            order,
+            writer,
+            out,
+            blocks: HashMap::new(),
+            buffered: 0,
+            next: 0,
+            newest: 0,
+            current: None,
+            spare: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// Text that belongs to no conversation, after everything that is ready.
+    pub fn say(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(text);
+    }
+
+    /// Hands everything that is ready to the writer.
+    ///
+    /// # Errors
+    /// When it could not be written, now or earlier.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.hand_on();
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => self.writer.flush(),
+        }
+    }
+
+    /// Whether writing failed; what is said from then on is lost.
+    pub fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    fn hand_on(&mut self) {
+        if self.error.is_none()
+            && let Err(error) = self.writer.write_all(&self.out)
+        {
+            self.error = Some(error);
+        }
+        self.out.clear();
+    }
+
+    /// Has the view write about a conversation, into its block or straight out.
+    fn write(
+        &mut self,
+        conversation: &Conversation,
+        write: impl FnOnce(&mut dyn View, &mut Vec<u8>),
+    ) {
+        let id = conversation.id;
+        let view = self.view.as_mut();
+        match self.order {
+            Order::AsItHappens => {
+                let is_new = id >= self.newest;
+                if is_new {
+                    self.newest = id + 1;
+                    view.begin(&mut self.out, conversation);
+                }
+                let start = self.out.len();
+                if !is_new && self.current != Some(id) {
+                    view.resume(&mut self.out, conversation);
+                }
+                let heading = self.out.len();
+                write(view, &mut self.out);
+                if self.out.len() == heading && !is_new {
+                    // A heading with nothing under it is none.
+                    self.out.truncate(start);
+                } else {
+                    self.current = Some(id);
+                }
+                if self.out.len() >= PIECE {
+                    self.hand_on();
+                }
+            }
+            Order::ByConversation => {
+                let is_new = id >= self.newest;
+                if is_new {
+                    self.newest = id + 1;
+                }
+                let spare = &mut self.spare;
+                let block = self.blocks.entry(id).or_insert_with(|| Block {
+                    text: spare.pop().unwrap_or_default(),
+                    ..Block::default()
+                });
+                let before = block.text.len();
+                if is_new {
+                    view.begin(&mut block.text, conversation);
+                } else if block.text.is_empty() && block.in_parts {
+                    view.resume(&mut block.text, conversation);
+                }
+                write(view, &mut block.text);
+                self.buffered += block.text.len() - before;
+            }
+        }
+    }
+
+    /// Writes the conversations that are complete, from the oldest on.
+    fn write_complete(&mut self) {
+        while let Some(block) = self.blocks.get(&self.next) {
+            if !block.is_complete {
+                return;
+            }
+            let id = self.next;
+            self.write_block(id);
+            self.advance();
+        }
+    }
+
+    fn write_block(&mut self, id: u32) {
+        let Some(mut block) = self.blocks.remove(&id) else {
+            return;
+        };
+        self.buffered -= block.text.len();
+        self.out.extend_from_slice(&block.text);
+        if self.spare.len() < MOST_SPARE && block.text.capacity() <= MOST_SPARE_SIZE {
+            block.text.clear();
+            self.spare.push(block.text);
+        }
+        if self.out.len() >= PIECE {
+            self.hand_on();
+        }
+    }
+
+    fn advance(&mut self) {
+        while self.next < self.newest && !self.blocks.contains_key(&self.next) {
+            self.next += 1;
+        }
+    }
+
+    /// Too much waits: complete conversations go first, then parts of the others.
+    fn make_room(&mut self) {
+        let mut ids: Vec<u32> = self.blocks.keys().copied().collect();
+        ids.sort_unstable();
+        for id in &ids {
+            if self.blocks.get(id).is_some_and(|block| block.is_complete) {
+                self.write_block(*id);
+            }
+        }
+        if self.buffered > MOST_BUFFERED / 2 {
+            for id in &ids {
+                let Some(block) = self.blocks.get_mut(id) else {
+                    continue;
+                };
+                let text = mem::take(&mut block.text);
+                block.in_parts = true;
+                self.buffered -= text.len();
+                self.out.extend_from_slice(&text);
+                if self.out.len() >= PIECE {
+                    self.hand_on();
+                }
+            }
+        }
+        self.advance();
+    }
+}
+
+impl Sink for Blocks {
+    fn step(&mut self, conversation: &Conversation, step: &Step<'_>) {
+        self.write(conversation, |view, out| view.step(out, conversation, step));
+        if self.buffered > MOST_BUFFERED {
+            self.make_room();
+        }
+    }
+
+    fn late_messages(&mut self, conversation: &Conversation, messages: &[Message<'_>]) {
+        self.write(conversation, |view, out| {
+            view.late_messages(out, conversation, messages);
+        });
+    }
+
+    fn retired(&mut self, conversation: &Conversation) {
+        self.write(conversation, |view, out| view.end(out, conversation));
+        if let Some(block) = self.blocks.get_mut(&conversation.id) {
+            block.is_complete = true;
+            self.write_complete();
+        }
+    }
+}

@@ -8,13 +8,34 @@
 //! - [`talk`], [`segments`], [`ladder`], [`follow`], [`summary`], [`report`]: the views; [`json`]: JSON lines.
 //! - [`svg`]: the ladder as a picture. [`explain`]: the teaching notes. [`line`](mod@line): columns and numbers.
 
+pub mod blocks;
+pub mod explain;
+pub mod follow;
+pub mod json;
+pub mod ladder;
+mod line;
+pub mod report;
+pub mod segments;
+pub mod summary;
+pub mod svg;
+pub mod talk;
+#[cfg(test)]
+pub(crate) mod testing;
+mod verdict;
+
 use crate::conversation::{Conversation, Message, Role, Step};
+use crate::pipeline::Counts;
+use crate::text;
 use crate::time::Timestamp;
+use blocks::Order;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// A view writes about one conversation at a time into `out`.
 pub trait View {
+    /// The very first words, before any conversation.
+    fn opening(&mut self, _out: &mut Vec<u8>) {}
+
     /// The first words about a conversation: called once, before its first step.
     fn begin(&mut self, out: &mut Vec<u8>, conversation: &Conversation);
 
@@ -58,13 +79,144 @@ pub struct Names {
     by_address: BTreeMap<SocketAddr, String>,
 }
 
+/// Why a name for an end was not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// There is no `=` in it.
+    #[error("expected NAME=PORT or NAME=ADDRESS:PORT, such as ada=51234")]
+    NoEnd,
+    /// The part before the `=` is empty or has characters that act on a terminal.
+    #[error("expected a name of visible characters before the =")]
+    Name,
+    /// The part behind the `=` is no port and no address with a port.
+    #[error(
+        "expected a port or an address with a port behind the =, such as 51234 or 127.0.0.1:51234"
+    )]
+    End,
+}
+
 impl Names {
+    /// Adds one, as the user writes it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn add(&mut self, written: &str) -> Result<(), NameError> {
+        let (name, end) = written.split_once('=').ok_or(NameError::NoEnd)?;
+        let name = name.trim();
+        if name.is_empty() || name.chars().any(text::acts) {
+            return Err(NameError::Name);
+        }
+        if let Ok(port) = end.parse() {
+            self.by_port.insert(port, name.to_owned());
+        } else if let Ok(address) = end.parse() {
+            self.by_address.insert(address, name.to_owned());
+        } else {
+            return Err(NameError::End);
+        }
+        Ok(())
+    }
+
     /// What to call one part of a conversation: the user's name for it, or `client`, `server`.
     pub fn of<'a>(&'a self, conversation: &Conversation, role: Role) -> &'a str {
+        if self.by_port.is_empty() && self.by_address.is_empty() {
+            return role.name();
+        }
         let end = conversation.end(role);
         self.by_address
             .get(&end)
             .or_else(|| self.by_port.get(&end.port()))
             .map_or(role.name(), String::as_str)
     }
+}
+
+/// The views there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewChoice {
+    /// [`talk`].
+    Talk,
+    /// [`segments`].
+    Segments,
+    /// [`json`].
+    Json,
+    /// [`ladder`].
+    Ladder,
+    /// [`follow`], both sides or one.
+    Follow(Option<Role>),
+    /// [`follow`], a JSON object for each message.
+    FollowJson(Option<Role>),
+    /// [`follow`], the octets of one side as they are.
+    Raw(Role),
+    /// [`summary`].
+    Summary,
+    /// [`summary`], a JSON object for each conversation.
+    SummaryJson,
+    /// [`report`].
+    Report,
+}
+
+impl ViewChoice {
+    /// The view, in this style.
+    pub fn open(self, style: &Style) -> Box<dyn View> {
+        match self {
+            ViewChoice::Talk => Box::new(talk::Talk::new(style.clone())),
+            ViewChoice::Segments => Box::new(segments::Segments::new(style.clone())),
+            ViewChoice::Json => Box::new(json::Json::default()),
+            ViewChoice::Ladder => Box::new(ladder::Ladder::new(style.clone())),
+            ViewChoice::Summary => Box::new(summary::Summary::new(style.clone())),
+            ViewChoice::SummaryJson => Box::new(summary::SummaryJson::new(style.clone())),
+            ViewChoice::Follow(role) => Box::new(follow::Follow::new(style.clone(), role)),
+            ViewChoice::FollowJson(role) => Box::new(follow::FollowJson::new(role)),
+            ViewChoice::Raw(role) => Box::new(follow::Raw::new(role)),
+            ViewChoice::Report => Box::new(report::Report::new(style.clone())),
+        }
+    }
+
+    /// In which order it is written: one line a segment is always told as it happens.
+    pub fn order(self, wanted: Order) -> Order {
+        match self {
+            ViewChoice::Segments | ViewChoice::Json => Order::AsItHappens,
+            // Told at the end of a conversation, so there is nothing to interleave.
+            ViewChoice::Summary | ViewChoice::SummaryJson | ViewChoice::Report => {
+                Order::ByConversation
+            }
+            _ => wanted,
+        }
+    }
+
+    /// The last words about everything: what was found, and what was left out and why. Views whose output is for another
+    /// program or a document have none.
+    pub fn closing(
+        self,
+        style: &Style,
+        totals: &summary::Totals,
+        counts: &Counts,
+    ) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        match self {
+            ViewChoice::Summary => totals.push_text(&mut out, style, &counts.left_out()),
+            ViewChoice::SummaryJson => totals.push_json(&mut out, &counts.left_out()),
+            ViewChoice::Talk | ViewChoice::Segments | ViewChoice::Ladder => {
+                push_closing(&mut out, style, counts);
+            }
+            _ => return None,
+        }
+        Some(out)
+    }
+}
+
+/// `10 of 20 frames are the lab's`, and what the others are.
+fn push_closing(out: &mut Vec<u8>, style: &Style, counts: &Counts) {
+    line::push_number(out, counts.lab + counts.fragments);
+    out.extend_from_slice(b" of ");
+    line::push_count(out, counts.frames, "frame");
+    out.extend_from_slice(b" shown");
+    line::dim(out, style);
+    for (place, (reason, frames)) in counts.left_out().iter().enumerate() {
+        out.extend_from_slice(if place == 0 { b"; left out: " } else { b", " });
+        line::push_number(out, *frames);
+        out.push(b' ');
+        text::push_safe(out, reason.as_bytes());
+    }
+    line::plain(out, style);
+    out.push(b'\n');
 }
