@@ -194,7 +194,10 @@ fn is_erf(head: &[u8]) -> bool {
     let [.., kind, _, r1, r0, _, _, w1, w0] = head.first_chunk::<16>().unwrap_or(&[0; 16]);
     let record_len = u16::from_be_bytes([*r1, *r0]);
     let wire_len = u16::from_be_bytes([*w1, *w0]);
-    kind & 0x7f == 2 && wire_len >= 14 && record_len > 18 && record_len - 18 <= wire_len.saturating_add(8)
+    kind & 0x7f == 2
+        && wire_len >= 14
+        && record_len > 18
+        && record_len - 18 <= wire_len.saturating_add(8)
 }
 
 #[cfg(test)]
