@@ -5,7 +5,7 @@
 
 use crate::conversation::{Conversation, Limits, Message, Sink, Step, Tracker};
 use crate::decode::{Decoder, Outcome, PortFilter};
-use crate::expect::{Expectation, Judge, Verdict};
+use crate::expect::{Expectation, Judge};
 use crate::frame::Frame;
 use crate::view::blocks::{Blocks, Order};
 use crate::view::summary::Totals;
@@ -63,6 +63,26 @@ pub struct Counts {
     pub undecoded: BTreeMap<String, (u64, u64)>,
 }
 
+impl Counts {
+    /// The frames that belong to no conversation: why, and how many; the most first.
+    pub fn left_out(&self) -> Vec<(String, u64)> {
+        let filtered = self
+            .filtered
+            .iter()
+            .map(|(reason, count)| (reason.clone(), *count));
+        let undecoded = self
+            .undecoded
+            .iter()
+            .map(|(reason, (count, number))| match number {
+                0 => (reason.clone(), *count),
+                number => (format!("{reason} (first: frame {number})"), *count),
+            });
+        let mut all: Vec<_> = filtered.chain(undecoded).collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        all
+    }
+}
+
 /// Different reasons that are told apart; more are counted together.
 const MOST_REASONS: usize = 64;
 
@@ -71,12 +91,14 @@ const MOST_REASONS: usize = 64;
 pub struct Finished {
     /// What became of all frames.
     pub counts: Counts,
-    /// Whether the expectations were met.
-    pub verdicts: Vec<Verdict>,
+    /// Each expectation, whether it was met, and because of what.
+    pub verdicts: Vec<(String, bool, String)>,
     /// The picture.
     pub svg: Option<String>,
     /// How many conversations there were.
     pub conversations: u64,
+    /// Octets of what was shown that the capture does not have, by [`Direction::index`](crate::conversation::Direction::index).
+    pub missing: [u64; 2],
 }
 
 /// From frames to a view.
@@ -136,9 +158,13 @@ impl Pipeline {
         }
         audience.blocks.flush()?;
         Ok(Finished {
-            verdicts: audience.judge.map(Judge::verdicts).unwrap_or_default(),
+            verdicts: audience
+                .judge
+                .map(|judge| judge.verdicts())
+                .unwrap_or_default(),
             svg: audience.svg.map(Svg::into_svg),
-            conversations: audience.totals.conversations(),
+            conversations: audience.totals.conversations,
+            missing: audience.missing,
             counts: self.counts,
         })
     }
@@ -158,6 +184,7 @@ impl Pipeline {
             totals: Totals::default(),
             judge: (!expectations.is_empty()).then(|| Judge::new(expectations)),
             svg: self.setup.svg.then(|| Svg::new(style.clone())),
+            missing: [0; 2],
         }
     }
 
@@ -220,15 +247,20 @@ struct Audience {
     totals: Totals,
     judge: Option<Judge>,
     svg: Option<Svg>,
+    missing: [u64; 2],
 }
 
 impl Audience {
+    fn shows(&self, conversation: &Conversation) -> bool {
+        self.conversation.is_none_or(|id| id == conversation.id)
+    }
+
     fn each(&mut self, conversation: &Conversation, mut tell: impl FnMut(&mut dyn Sink)) {
         tell(&mut self.totals);
         if let Some(judge) = &mut self.judge {
             tell(judge);
         }
-        if self.conversation.is_none_or(|id| id == conversation.id) {
+        if self.shows(conversation) {
             tell(&mut self.blocks);
             if let Some(svg) = &mut self.svg {
                 tell(svg);
@@ -249,6 +281,11 @@ impl Sink for Audience {
     }
 
     fn retired(&mut self, conversation: &Conversation) {
+        if self.shows(conversation) {
+            for (missing, sent) in self.missing.iter_mut().zip(&conversation.sent) {
+                *missing += sent.missing;
+            }
+        }
         self.each(conversation, |sink| sink.retired(conversation));
     }
 }

@@ -45,8 +45,8 @@ pub(crate) struct ViewOptions {
     #[arg(long, value_name = "SIDE")]
     pub(crate) from: Option<Side>,
 
-    /// The octets as they are, nothing added or escaped (follow, with --from)
-    #[arg(long, requires = "from")]
+    /// The octets as they are, nothing added or escaped (follow, with --from and --conversation)
+    #[arg(long, requires_all = ["from", "conversation"])]
     pub(crate) raw: bool,
 
     /// Names for ends: NAME=PORT or NAME=ADDRESS:PORT, e.g. ada=51234
@@ -201,6 +201,7 @@ impl ViewOptions {
             std::fs::write(file, svg)
                 .with_context(|| format!("the picture {} cannot be written", file.display()))?;
         }
+        self.warn(finished);
         if let Some(wanted) = self.conversation
             && u64::from(wanted) >= finished.conversations
         {
@@ -214,17 +215,51 @@ impl ViewOptions {
             );
         }
         let mut all_met = true;
-        for verdict in &finished.verdicts {
-            all_met &= verdict.met;
-            let _ = writeln!(
-                io::stderr(),
-                "{} expected {}: {}",
-                if verdict.met { "✓" } else { "✗" },
-                verdict.text,
-                verdict.because
-            );
+        for (expectation, met, because) in &finished.verdicts {
+            all_met &= met;
+            let mark = if *met { "✓" } else { "✗" };
+            let _ = writeln!(io::stderr(), "{mark} expected {expectation}: {because}");
         }
         Ok(all_met)
+    }
+}
+
+impl ViewOptions {
+    /// What the output cannot say, because it is for another program or a document.
+    fn warn(&self, finished: &Finished) {
+        let mut words = String::new();
+        if let (true, Some(side)) = (self.raw, self.from) {
+            let missing = match side {
+                Side::Client => finished.missing[0],
+                Side::Server => finished.missing[1],
+            };
+            if missing > 0 {
+                words = format!("{missing} octets of it are not in the capture\n");
+            }
+        }
+        let speaks_for_itself = self.format == Format::Text
+            && !matches!(self.view, ViewName::Follow | ViewName::Report);
+        if !speaks_for_itself {
+            for (reason, (count, number)) in &finished.counts.undecoded {
+                words += &format!("frame {number}: {reason} ({count} such)\n");
+            }
+        }
+        if finished.counts.lab == 0 && finished.counts.frames > 0 {
+            words += &match self.all {
+                true => "no frame has TCP or UDP in it\n".to_owned(),
+                false => {
+                    let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
+                    format!(
+                        "none of {} frames is on port {}; --ports chooses others, --all shows everything\n",
+                        finished.counts.frames,
+                        ports.join(" or ")
+                    )
+                }
+            };
+        }
+        for line in words.lines() {
+            let _ = writeln!(io::stderr(), "capture: {line}");
+        }
     }
 }
 

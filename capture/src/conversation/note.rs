@@ -32,6 +32,8 @@ pub enum Note {
     ZeroWindow,
     /// The receiver can take some again.
     WindowOpened,
+    /// An octet beyond a closed window, to hear whether it has opened (RFC 9293 §3.8.6.1).
+    WindowProbe,
     /// An octet, or none, from before what comes next, to hear whether the peer is there (RFC 9293 §3.8.4).
     KeepAlive,
     /// A RST: the connection is cut off (RFC 9293 §3.5.2).
@@ -82,6 +84,7 @@ impl fmt::Display for Note {
             Note::DuplicateAck(nth) => write!(f, "duplicate ACK {nth}"),
             Note::ZeroWindow => f.write_str("zero window"),
             Note::WindowOpened => f.write_str("window open again"),
+            Note::WindowProbe => f.write_str("zero-window probe"),
             Note::KeepAlive => f.write_str("keep-alive"),
             Note::Reset => f.write_str("reset"),
             Note::Refused => f.write_str("refused"),

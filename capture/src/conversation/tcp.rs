@@ -172,8 +172,10 @@ impl Tcp {
         }
         info.states[own] = info.states[own].after(Happening::SendsSyn);
         if answers {
-            let expected = self.streams[peers].base().map(|base| base.plus(1));
-            if expected != Some(segment.ack) {
+            // The number after the SYN; further on when text came with it and was taken (RFC 7413).
+            let taken = self.streams[peers].offset(segment.ack);
+            if !taken.is_some_and(|taken| 1 <= taken && taken <= self.streams[peers].highest.max(1))
+            {
                 notes.push(Note::HandshakeMismatch);
                 return;
             }
@@ -245,6 +247,9 @@ impl Tcp {
             time,
             push: facts.flags.has_any(Flags::PSH.and(Flags::FIN)),
         };
+        if packet.payload_len == 1 && self.windows[peers].raw == Some(0) {
+            notes.push(Note::WindowProbe);
+        }
         let tally = &mut info.sent[own];
         match stream.take(&arrival, outbox) {
             News::Next => {}
@@ -296,9 +301,10 @@ impl Tcp {
             && packet.payload_len == 0
             && !segment.flags.has_any(Flags::SYN.and(Flags::FIN))
             && stream.highest > ack
+            && segment.window != 0
             && self.windows[own].raw == Some(segment.window)
         {
-            // The five conditions of RFC 5681 §2.
+            // The five conditions of RFC 5681 §2; an answer to a window probe asks for nothing.
             stream.duplicate_acks += 1;
             notes.push(Note::DuplicateAck(stream.duplicate_acks));
             info.sent[own].duplicate_acks += 1;

@@ -12,8 +12,9 @@
 //! connection is drawn depends on its own steps alone; what is kept of it meanwhile has a fixed size.
 
 use super::line::{
-    alarm, bold, colour, columns, columns_of, dim, name, plain, prefix, push_address, push_blanks,
-    push_count, push_cut, push_fitting, push_number, push_number_right, push_seconds, transport,
+    alarm, bold, break_line, colour, columns, columns_of, dim, name, plain, prefix, push_address,
+    push_blanks, push_count, push_cut, push_fitting, push_number, push_number_right, push_seconds,
+    transport,
 };
 use super::verdict;
 use super::{Style, View};
@@ -656,8 +657,10 @@ impl View for Ladder {
         let mut drawing = self.drawings.remove(&conversation.id).unwrap_or_default();
         self.push_left_out(out, conversation.transport, &mut drawing.budget);
         self.push_ends(out, "┴");
-        let (is_good, words) = verdict::verdict(&self.style, conversation);
-        let words = format!("{} {words}", if is_good { "✓" } else { "!" });
+        let is_good = verdict::is_good(conversation);
+        let mut words = Vec::from(if is_good { "✓ " } else { "! " });
+        verdict::push_verdict(&mut words, &self.style, conversation);
+        let words = String::from_utf8_lossy(&words);
         let left = match self.layout.inner + 2 {
             room if columns(&words) <= room => self.layout.left(),
             _ => 2,
@@ -711,28 +714,6 @@ const DOTTED: &str = "┄";
 fn push_line(out: &mut Vec<u8>, line: &str, count: usize) {
     for _ in 0..count {
         out.extend_from_slice(line.as_bytes());
-    }
-}
-
-/// The part of a text that fits on a line of so many columns, and the rest. Broken between words where there are any.
-fn break_line(text: &str, room: usize) -> (&str, &str) {
-    if columns(text) <= room {
-        return (text, "");
-    }
-    let (mut used, mut word, mut hard) = (0, None, 0);
-    for (place, c) in text.char_indices() {
-        let wide = unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
-        if c == ' ' && used <= room {
-            word = Some(place);
-        }
-        used += wide;
-        if used <= room || hard == 0 {
-            hard = place + c.len_utf8();
-        }
-    }
-    match word {
-        Some(place) if place > 0 => (&text[..place], text[place..].trim_start()),
-        _ => text.split_at(hard),
     }
 }
 

@@ -343,6 +343,28 @@ pub(super) fn push_cut(out: &mut Vec<u8>, text: &str, most: usize) {
     }
 }
 
+/// The part of a text that fits on a line of so many columns, and the rest. Broken between words where there are any.
+pub(super) fn break_line(text: &str, room: usize) -> (&str, &str) {
+    if columns(text) <= room {
+        return (text, "");
+    }
+    let (mut used, mut word, mut hard) = (0, None, 0);
+    for (place, c) in text.char_indices() {
+        let wide = c.width().unwrap_or(0);
+        if c == ' ' && used <= room {
+            word = Some(place);
+        }
+        used += wide;
+        if used <= room || hard == 0 {
+            hard = place + c.len_utf8();
+        }
+    }
+    match word {
+        Some(place) if place > 0 => (&text[..place], text[place..].trim_start()),
+        _ => text.split_at(hard),
+    }
+}
+
 /// How many columns text takes that was written into a buffer.
 pub(super) fn columns_of(written: &[u8]) -> usize {
     if written.is_ascii() {

@@ -33,6 +33,9 @@ use std::net::SocketAddr;
 
 /// A view writes about one conversation at a time into `out`.
 pub trait View {
+    /// The very first words, before any conversation.
+    fn opening(&mut self, _out: &mut Vec<u8>) {}
+
     /// The first words about a conversation: called once, before its first step.
     fn begin(&mut self, out: &mut Vec<u8>, conversation: &Conversation);
 
@@ -159,7 +162,12 @@ impl ViewChoice {
             ViewChoice::Segments => Box::new(segments::Segments::new(style.clone())),
             ViewChoice::Json => Box::new(json::Json::default()),
             ViewChoice::Ladder => Box::new(ladder::Ladder::new(style.clone())),
-            _ => Box::new(json::Json::default()),
+            ViewChoice::Summary => Box::new(summary::Summary::new(style.clone())),
+            ViewChoice::SummaryJson => Box::new(summary::SummaryJson::new(style.clone())),
+            ViewChoice::Follow(role) => Box::new(follow::Follow::new(style.clone(), role)),
+            ViewChoice::FollowJson(role) => Box::new(follow::FollowJson::new(role)),
+            ViewChoice::Raw(role) => Box::new(follow::Raw::new(role)),
+            ViewChoice::Report => Box::new(report::Report::new(style.clone())),
         }
     }
 
@@ -175,13 +183,40 @@ impl ViewChoice {
         }
     }
 
-    /// The last words about everything.
+    /// The last words about everything: what was found, and what was left out and why. Views whose output is for another
+    /// program or a document have none.
     pub fn closing(
         self,
-        _style: &Style,
-        _totals: &summary::Totals,
-        _counts: &Counts,
+        style: &Style,
+        totals: &summary::Totals,
+        counts: &Counts,
     ) -> Option<Vec<u8>> {
-        None
+        let mut out = Vec::new();
+        match self {
+            ViewChoice::Summary => totals.push_text(&mut out, style, &counts.left_out()),
+            ViewChoice::SummaryJson => totals.push_json(&mut out, &counts.left_out()),
+            ViewChoice::Talk | ViewChoice::Segments | ViewChoice::Ladder => {
+                push_closing(&mut out, style, counts);
+            }
+            _ => return None,
+        }
+        Some(out)
     }
+}
+
+/// `10 of 20 frames are the lab's`, and what the others are.
+fn push_closing(out: &mut Vec<u8>, style: &Style, counts: &Counts) {
+    line::push_number(out, counts.lab + counts.fragments);
+    out.extend_from_slice(b" of ");
+    line::push_count(out, counts.frames, "frame");
+    out.extend_from_slice(b" shown");
+    line::dim(out, style);
+    for (place, (reason, frames)) in counts.left_out().iter().enumerate() {
+        out.extend_from_slice(if place == 0 { b"; left out: " } else { b", " });
+        line::push_number(out, *frames);
+        out.push(b' ');
+        text::push_safe(out, reason.as_bytes());
+    }
+    line::plain(out, style);
+    out.push(b'\n');
 }

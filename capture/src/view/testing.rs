@@ -303,14 +303,19 @@ impl Scene {
     /// What a view writes about it.
     pub(crate) fn play(&self, view: &mut dyn View) -> String {
         let mut out = Vec::new();
-        let first = &self.events.first().expect("something happens").0;
-        view.begin(&mut out, first);
-        self.tell(|conversation, told| match told {
-            Told::Step(step) => view.step(&mut out, conversation, step),
-            Told::Late(messages) => view.late_messages(&mut out, conversation, messages),
-        });
-        view.end(&mut out, &self.conversation);
+        self.play_into(view, &mut out);
         String::from_utf8(out).expect("views write text")
+    }
+
+    /// [`play`](Self::play) for a view that writes octets.
+    pub(crate) fn play_into(&self, view: &mut dyn View, out: &mut Vec<u8>) {
+        let first = &self.events.first().expect("something happens").0;
+        view.begin(out, first);
+        self.tell(|conversation, told| match told {
+            Told::Step(step) => view.step(out, conversation, step),
+            Told::Late(messages) => view.late_messages(out, conversation, messages),
+        });
+        view.end(out, &self.conversation);
     }
 
     /// Tells a sink.
