@@ -14,7 +14,7 @@ use etherparse::{
     TcpOptionElement,
 };
 use proptest::prelude::*;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 const SERVER_PORT: u16 = 20_001;
 const CLIENT_PORT: u16 = 51_234;
@@ -412,6 +412,24 @@ fn the_quick_look_agrees_with_the_full_decoding() {
             other => panic!("cut at {len}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn padding_is_not_taken_for_ports() {
+    // IP carries two octets; what looks like a second port is padding.
+    let mut octets = datagram_between(53, 54, b"hello");
+    octets[3] = 22;
+    check_undecoded(
+        &frame(RAW, &octets),
+        "UDP header at octet 20: 8 octets are needed, 2 are there",
+    );
+    let mut octets = datagram6();
+    octets[40..44].fill(0);
+    octets[5] = 2;
+    check_undecoded(
+        &frame(RAW, &octets),
+        "UDP header at octet 40: 8 octets are needed, 2 are there",
+    );
 }
 
 /// What the frame is without the quick look at its ports.

@@ -276,6 +276,18 @@ fn a_datagram_is_given_up_after_thirty_seconds() {
         assert_eq!(matches!(last, Outcome::Lab(_)), in_time, "{last:?}");
         assert_eq!(decoder.finish(), if in_time { 0 } else { 5 });
     }
+    // Although the old ones are looked for once in a second only, an old one is never completed.
+    let mut decoder = lab();
+    let other = fragment4(2, 8, true, b"12345678");
+    for (tenths, octets) in [(1_006, &pieces[0]), (1_305, &other), (1_310, &pieces[1])] {
+        let outcome = decoder.decode(&at(tenths * second / 10, octets));
+        assert!(matches!(outcome, Outcome::Fragment));
+    }
+    for piece in &pieces[2..] {
+        let outcome = decoder.decode(&at(131 * second, piece));
+        assert!(matches!(outcome, Outcome::Fragment), "{outcome:?}");
+    }
+    assert_eq!(decoder.finish(), 6);
     // A clock that goes back, from one end to the other, makes nothing old and breaks nothing.
     let mut decoder = lab();
     for (time, piece) in [u64::MAX, 0, u64::MAX / 2, 5].into_iter().zip(&pieces) {

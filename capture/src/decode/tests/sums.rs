@@ -77,7 +77,7 @@ fn what_the_card_completes_is_not_wrong() {
 #[test]
 fn nothing_is_wrong_on_loopback() {
     let wrong = with(segment4(), TCP_SUM, 0x1234);
-    let mut between = |src: [u8; 4], dst: [u8; 4]| {
+    let between = |src: [u8; 4], dst: [u8; 4]| {
         let mut octets = with(wrong.clone(), IP_SUM, 0);
         octets[12..16].copy_from_slice(&src);
         octets[16..20].copy_from_slice(&dst);
