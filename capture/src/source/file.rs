@@ -355,3 +355,6 @@ fn need(window: &mut Window, needed: usize, piece: &'static str) -> Result<(), D
         },
     ))
 }
+
+#[cfg(test)]
+mod tests;
