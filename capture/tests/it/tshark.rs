@@ -8,7 +8,7 @@
 use crate::made::container::Format;
 use crate::made::difficult;
 use crate::made::generate::{Plan, generate};
-use crate::support::{has, read_json, read_stream};
+use crate::support::{has, read, read_json};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -99,7 +99,7 @@ type Stream = (&'static str, u64);
 
 fn differences(file: &Path) -> Vec<Difference> {
     let ours = read_json(file);
-    let theirs = dissect(file);
+    let (theirs, mut followed) = dissect(file);
     let mut differences = Vec::new();
     let mut streams: BTreeMap<u64, Stream> = BTreeMap::new();
     let mut seen = 0;
@@ -139,31 +139,47 @@ fn differences(file: &Path) -> Vec<Difference> {
         });
     }
 
-    let follow = follow(file, streams.values());
+    let more: Vec<Stream> = streams
+        .values()
+        .filter(|stream| !followed.contains_key(stream))
+        .copied()
+        .collect();
+    if !more.is_empty() {
+        let mut command = tshark(file);
+        command.arg("-q");
+        followed.extend(take_streams(&output(follow(command, &more))));
+    }
+    let said = read_streams(file);
     for (conversation, stream) in &streams {
         let first = ours
             .iter()
             .find(|line| line["conversation"] == *conversation)
             .map(our_packet);
-        let Some((first, followed)) = first.zip(follow.get(stream)) else {
+        let Some((first, followed)) = first.zip(followed.get(stream)) else {
+            differences.push(Difference {
+                is_stream: true,
+                text: format!("conversation {conversation}: tshark follows no {stream:?}"),
+            });
             continue;
         };
-        for side in ["client", "server"] {
-            let said = read_stream(file, *conversation, side);
-            // tshark calls the two ends 0 and 1, whoever began.
-            let is_lab = |end: &SocketAddr| PORTS.contains(&end.port());
-            let client = if is_lab(&first.src) && !is_lab(&first.dst) {
-                first.dst
-            } else {
-                first.src
-            };
-            let node = usize::from((followed.first == client) != (side == "client"));
+        // tshark calls the two ends 0 and 1, whoever began.
+        let is_lab = |end: &SocketAddr| PORTS.contains(&end.port());
+        let client = if is_lab(&first.src) && !is_lab(&first.dst) {
+            first.dst
+        } else {
+            first.src
+        };
+        for (side, name) in ["client", "server"].into_iter().enumerate() {
+            let node = usize::from((followed.first == client) != (side == 0));
+            let said = said
+                .get(&(*conversation, name))
+                .map_or(&[][..], Vec::as_slice);
             if said != followed.said[node] {
                 differences.push(Difference {
                     is_stream: true,
                     text: format!(
-                        "conversation {conversation}, {side}:\n  {:?}, tshark:\n  {:?}",
-                        String::from_utf8_lossy(&said),
+                        "conversation {conversation}, {name}:\n  {:?}, tshark:\n  {:?}",
+                        String::from_utf8_lossy(said),
                         String::from_utf8_lossy(&followed.said[node])
                     ),
                 });
@@ -239,8 +255,9 @@ fn output(mut tshark: Command) -> String {
     String::from_utf8(output.stdout).expect("fields are ASCII")
 }
 
-/// Every segment and datagram on the lab's ports, by the number of its frame.
-fn dissect(file: &Path) -> BTreeMap<u64, (Stream, Packet)> {
+/// Every segment and datagram on the lab's ports, by the number of its frame; and the first few streams, which is all
+/// of them in a small capture.
+fn dissect(file: &Path) -> (BTreeMap<u64, (Stream, Packet)>, BTreeMap<Stream, Followed>) {
     let fields = [
         "frame.number",
         "icmp.type",
@@ -269,7 +286,10 @@ fn dissect(file: &Path) -> BTreeMap<u64, (Stream, Packet)> {
     for field in fields {
         command.args(["-e", field]);
     }
-    output(command)
+    let output = output(follow(command, &[("tcp", 0), ("tcp", 1), ("udp", 0)]));
+    // The streams come after a line of equals signs.
+    let (packets, streams) = output.split_at(output.find("\n====").unwrap_or(output.len()));
+    let packets = packets
         .lines()
         .filter_map(|line| {
             let values: BTreeMap<&str, &str> = fields.into_iter().zip(line.split('\t')).collect();
@@ -318,7 +338,8 @@ fn dissect(file: &Path) -> BTreeMap<u64, (Stream, Packet)> {
             let stream = (transport, number(&format!("{transport}.stream"))?);
             Some((number("frame.number")?, (stream, packet)))
         })
-        .collect()
+        .collect();
+    (packets, take_streams(streams))
 }
 
 /// What tshark puts together.
@@ -328,19 +349,19 @@ struct Followed {
     said: [Vec<u8>; 2],
 }
 
-/// Follows all these streams in one run.
-fn follow<'a>(
-    file: &Path,
-    streams: impl Iterator<Item = &'a Stream>,
-) -> BTreeMap<Stream, Followed> {
-    let mut command = tshark(file);
-    command.arg("-q");
+/// Has it follow these streams, too.
+fn follow(mut tshark: Command, streams: &[Stream]) -> Command {
     for (transport, number) in streams {
-        command.args(["-z", &format!("follow,{transport},raw,{number}")]);
+        tshark.args(["-z", &format!("follow,{transport},raw,{number}")]);
     }
+    tshark
+}
+
+/// What it prints of the streams it follows: hexadecimal, with a tab before what the end 1 said.
+fn take_streams(text: &str) -> BTreeMap<Stream, Followed> {
     let mut followed: BTreeMap<Stream, Followed> = BTreeMap::new();
     let mut stream = ("tcp", 0);
-    for line in output(command).lines() {
+    for line in text.lines() {
         if let Some(filter) = line.strip_prefix("Filter: ") {
             let number = filter.split_whitespace().last().unwrap_or_default();
             let transport = if filter.starts_with("udp") {
@@ -350,19 +371,47 @@ fn follow<'a>(
             };
             stream = (transport, number.parse().expect("a stream's number"));
         } else if let Some(end) = line.strip_prefix("Node 0: ") {
-            let first = end.parse().expect("an address and a port");
-            let said = [Vec::new(), Vec::new()];
-            followed.insert(stream, Followed { first, said });
+            // There is none where no such stream is.
+            if let Ok(first) = end.parse() {
+                let said = [Vec::new(), Vec::new()];
+                followed.insert(stream, Followed { first, said });
+            }
         } else if let Some(followed) = followed.get_mut(&stream) {
             let node = usize::from(line.starts_with('\t'));
-            let digits = line.trim().as_bytes();
-            if digits.iter().all(u8::is_ascii_hexdigit) {
-                followed.said[node].extend(digits.chunks_exact(2).map(|pair| {
-                    let pair = std::str::from_utf8(pair).expect("digits are ASCII");
-                    u8::from_str_radix(pair, 16).expect("hexadecimal")
-                }));
+            let digits = line.trim();
+            if digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                followed.said[node].extend(octets(digits));
             }
         }
     }
     followed
+}
+
+/// What each side of each conversation said.
+fn read_streams(file: &Path) -> BTreeMap<(u64, &'static str), Vec<u8>> {
+    let output = read(file, &["--view", "follow", "--format", "json"]);
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let mut streams: BTreeMap<_, Vec<u8>> = BTreeMap::new();
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).expect("each line is JSON");
+        let number = line["conversation"].as_u64().expect("it has a number");
+        let side = if line["from"] == "client" {
+            "client"
+        } else {
+            "server"
+        };
+        let said = line["payload_hex"].as_str().expect("and octets");
+        streams
+            .entry((number, side))
+            .or_default()
+            .extend(octets(said));
+    }
+    streams
+}
+
+fn octets(hexadecimal: &str) -> impl Iterator<Item = u8> {
+    hexadecimal.as_bytes().chunks_exact(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).expect("digits are ASCII");
+        u8::from_str_radix(pair, 16).expect("hexadecimal")
+    })
 }
