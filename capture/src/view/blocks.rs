@@ -162,6 +162,8 @@ impl Blocks {
 
     /// Writes the conversations that are complete, from the oldest on.
     fn write_complete(&mut self) {
+        // Conversations that are not shown never have a block.
+        self.advance();
         while let Some(block) = self.blocks.get(&self.next) {
             if !block.is_complete {
                 return;
