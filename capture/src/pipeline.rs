@@ -27,6 +27,9 @@ pub trait FrameSink {
     /// # Errors
     /// When the output cannot be written.
     fn pause(&mut self) -> io::Result<()>;
+
+    /// How many segments, datagrams and messages of the lab there were so far.
+    fn lab(&self) -> u64;
 }
 
 /// What is wanted of a pipeline.
@@ -237,6 +240,10 @@ impl FrameSink for Pipeline {
             }
             None => Ok(()),
         }
+    }
+
+    fn lab(&self) -> u64 {
+        self.counts.lab
     }
 }
 
