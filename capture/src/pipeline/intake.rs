@@ -54,6 +54,11 @@ impl Intake {
         None
     }
 
+    /// How many of the lab's there were.
+    pub(super) fn lab(&self) -> u64 {
+        self.counts.lab
+    }
+
     /// All frames are in.
     pub(super) fn finish(mut self) -> Counts {
         let unfinished = self.decoder.finish();

@@ -33,6 +33,9 @@ pub trait FrameSink {
     /// # Errors
     /// When the output cannot be written.
     fn pause(&mut self) -> io::Result<()>;
+
+    /// How many segments, datagrams and messages of the lab there were so far.
+    fn lab(&self) -> u64;
 }
 
 /// What is wanted of a pipeline.
@@ -139,5 +142,9 @@ impl FrameSink for Pipeline {
 
     fn pause(&mut self) -> io::Result<()> {
         self.presenter.pause()
+    }
+
+    fn lab(&self) -> u64 {
+        self.intake.lab()
     }
 }
