@@ -224,6 +224,9 @@ impl Blocks {
 
 impl Sink for Blocks {
     fn step(&mut self, conversation: &Conversation, step: &Step<'_>) {
+        if conversation.id < self.newest && self.view.ignores(conversation, step) {
+            return;
+        }
         self.write(conversation, |view, out| view.step(out, conversation, step));
         if self.buffered > MOST_BUFFERED {
             self.make_room();
