@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-const CAPTURE: &str = env!("CARGO_BIN_EXE_capture");
+pub(super) const CAPTURE: &str = env!("CARGO_BIN_EXE_capture");
 /// How the others are told what `capture` does by itself.
 const FILTER: &str = "port 20001 or port 20002";
 const DISPLAY_FILTER: &str = "tcp.port in {20001, 20002} or udp.port in {20001, 20002}";
