@@ -36,7 +36,6 @@ pub struct Report {
     style: Style,
     pages: HashMap<u32, Page>,
     kept: usize,
-    begun: bool,
 }
 
 /// What is remembered of a conversation until it is over.
@@ -98,7 +97,6 @@ impl Report {
             style,
             pages: HashMap::new(),
             kept: 0,
-            begun: false,
         }
     }
 
@@ -588,6 +586,10 @@ impl Report {
 }
 
 impl View for Report {
+    fn opening(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(OPENING.as_bytes());
+    }
+
     fn begin(&mut self, _: &mut Vec<u8>, _: &Conversation) {}
 
     fn step(&mut self, _: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>) {
@@ -617,14 +619,6 @@ impl View for Report {
         let page = self.pages.remove(&conversation.id).unwrap_or_default();
         self.kept -= page.texts.iter().map(Text::kept).sum::<usize>();
         let mut written = String::new();
-        if !self.begun {
-            self.begun = true;
-            written.push_str(
-                "# What the capture shows\n\nA packet's number is its place in the capture; times are seconds from the \
-                 first one. A raw number is what stands in the segment; a relative one counts from the first number of \
-                 the same side.\n\n",
-            );
-        }
         self.title(&mut written, conversation);
         match conversation.transport {
             Transport::Tcp => {
@@ -677,6 +671,14 @@ fn answer(message: &Message<'_>) -> Option<String> {
     let characters = text::characters(octets, message.kind);
     Some(characters.trim_end_matches(['\r', '\n', '\0']).to_owned())
 }
+
+const OPENING: &str = "\
+# What the capture shows
+
+A packet's number is its place in the capture; times are seconds from the first one. A raw number is what stands in the
+segment; a relative one counts from the first number of the same side.
+
+";
 
 /// The head of a table of segments.
 const SEGMENTS: &str = "\
