@@ -45,8 +45,12 @@ pub mod conversation;
 pub mod decode;
 pub mod expect;
 pub mod frame;
+#[cfg(target_os = "linux")]
+pub mod namespace;
 pub mod pipeline;
 pub mod source;
+#[cfg(target_os = "linux")]
+mod sys;
 pub mod text;
 pub mod time;
 pub mod view;

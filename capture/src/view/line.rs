@@ -49,23 +49,21 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: impl Number) {
     push_digits(out, number);
 }
 
-/// Digits from left to right. A block of a fixed size is copied and then cut: that is quicker than to copy just what is
-/// needed, since the compiler knows how.
+/// Digits, written where they stay. Room for the longest number is made and cut back: the compiler knows how to make a
+/// room of fixed size quickly.
 fn push_digits(out: &mut Vec<u8>, number: u64) {
     if number < 10 {
         out.push(b'0' + number as u8);
         return;
     }
-    let count = digits(number);
-    let mut block = [b'0'; DIGITS];
+    let start = out.len();
+    out.extend_from_slice(&[b'0'; DIGITS]);
+    out.truncate(start + digits(number));
     let mut rest = number;
-    for place in block[..count].iter_mut().rev() {
+    for place in out[start..].iter_mut().rev() {
         *place = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    let end = out.len() + count;
-    out.extend_from_slice(&block);
-    out.truncate(end);
 }
 
 /// How many digits a number has.
