@@ -45,6 +45,10 @@ pub mod conversation;
 pub mod decode;
 pub mod expect;
 pub mod frame;
+#[cfg(feature = "live")]
+pub mod interfaces;
+pub mod listeners;
+pub mod permission;
 pub mod pipeline;
 pub mod source;
 pub mod text;
