@@ -4,11 +4,12 @@
 //! over: what these tests are about is that neither costs a frame. Nothing here waits for a time to pass but for
 //! something to happen, with a deadline.
 
+use ::capture::listeners::table;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write as _};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -160,6 +161,21 @@ fn exchange(listener: &TcpListener) {
     drop(server);
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).expect("the server closes");
+    let here = client.local_addr().expect("an address");
+    drop(client);
+    // Its socket is there until the last ACK has come.
+    let begin = Instant::now();
+    while table()
+        .expect("the socket tables")
+        .iter()
+        .any(|socket| socket.local == here)
+    {
+        assert!(
+            begin.elapsed() < DEADLINE,
+            "the client's FIN is not acknowledged"
+        );
+        std::thread::yield_now();
+    }
 }
 
 fn json(lines: &str) -> Vec<Value> {
@@ -233,6 +249,9 @@ fn datagrams_are_shown_and_that_nobody_listens() {
     server.recv_from(&mut text).expect("it comes");
     drop(server);
     client.send(b"Still there?").expect("it is sent");
+    client.set_read_timeout(Some(DEADLINE)).expect("not zero");
+    let refused = client.recv(&mut text).expect_err("nobody answers");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     let said = live.stop();
     assert_eq!(said.status, Some(0));
     assert!(said.stdout.contains("\"Hi\""), "{}", said.stdout);
