@@ -240,13 +240,39 @@ pub fn acts(c: char) -> bool {
 /// Writes `octets` as text in UTF-8 on one line. Line ends and tabs become `\n`, `\r`, `\t`, a backslash `\\`, other
 /// octets that are not text, or not UTF-8, `\xNN`, and characters that [act](acts) `\u{…}`.
 pub fn push_safe(out: &mut Vec<u8>, octets: &[u8]) {
-    if octets
-        .iter()
-        .all(|&octet| matches!(octet, b' '..=b'~') && octet != b'\\')
-    {
-        out.extend_from_slice(octets);
-        return;
+    let mut rest = octets;
+    loop {
+        // Most text is plain up to its line end.
+        let plain = rest
+            .iter()
+            .position(|&octet| !is_safe(octet))
+            .unwrap_or(rest.len());
+        out.extend_from_slice(&rest[..plain]);
+        rest = &rest[plain..];
+        match rest {
+            [] => return,
+            [b'\n', after @ ..] => {
+                out.extend_from_slice(b"\\n");
+                rest = after;
+            }
+            _ => {
+                let odd = rest
+                    .iter()
+                    .position(|&octet| is_safe(octet) || octet == b'\n')
+                    .unwrap_or(rest.len());
+                push_odd(out, &rest[..odd]);
+                rest = &rest[odd..];
+            }
+        }
     }
+}
+
+/// ASCII that is written as it is.
+fn is_safe(octet: u8) -> bool {
+    matches!(octet, b' '..=b'~') && octet != b'\\'
+}
+
+fn push_odd(out: &mut Vec<u8>, octets: &[u8]) {
     for chunk in octets.utf8_chunks() {
         for c in chunk.valid().chars() {
             push_safe_char(out, c);

@@ -969,6 +969,13 @@ impl Difficult {
         }
     }
 
+    /// The file's name: Wireshark takes any, people don't.
+    pub(crate) fn file_name(&self) -> String {
+        let is_pcapng = self.file.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]);
+        let extension = if is_pcapng { "pcapng" } else { "pcap" };
+        format!("{}.{extension}", self.name)
+    }
+
     fn said(mut self, client: &str, server: &str) -> Self {
         self.said.push(Said::new(client, server));
         self

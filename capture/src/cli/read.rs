@@ -2,7 +2,7 @@
 
 use super::options::{ViewOptions, stdout_is_terminal};
 use super::{DAMAGED, DONE};
-use crate::pipeline::{FrameSink as _, Pipeline};
+use crate::pipeline::relay;
 use crate::source::file::FileSource;
 use crate::text;
 use crate::view::blocks::Order;
@@ -31,16 +31,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let setup = arguments
         .view
         .setup(Order::ByConversation, stdout_is_terminal())?;
-    let mut source = FileSource::new(open(arguments, &name)?);
-    let mut pipeline = Pipeline::new(setup, Box::new(io::stdout()));
-    let damage = loop {
-        match source.next_frame() {
-            Ok(Some(frame)) => pipeline.frame(&frame)?,
-            Ok(None) => break None,
-            Err(damage) => break Some(damage),
-        }
-    };
-    let finished = pipeline.finish()?;
+    let source = FileSource::new(open(arguments, &name)?);
+    let (finished, damage) = relay::show_file(source, setup, Box::new(io::stdout()))?;
     let met = arguments.view.conclude(&finished)?;
     if let Some(damage) = damage {
         let _ = writeln!(io::stderr(), "capture: {name}: {damage}");
@@ -49,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     Ok(if met { DONE } else { DAMAGED })
 }
 
-fn open(arguments: &Arguments, name: &str) -> anyhow::Result<Box<dyn Read>> {
+fn open(arguments: &Arguments, name: &str) -> anyhow::Result<Box<dyn Read + Send>> {
     if arguments.file.as_os_str() == "-" {
         let stdin = io::stdin();
         if stdin.is_terminal() {

@@ -130,7 +130,7 @@ pub struct Notes {
 
 impl Notes {
     /// A step can have this many; further ones are less important and dropped.
-    pub const MOST: usize = 6;
+    pub const MOST: usize = 5;
 
     /// Adds one.
     pub fn push(&mut self, note: Note) {

@@ -34,6 +34,8 @@ impl Default for Limits {
 
 /// A conversation that is over is remembered for so long, in nanoseconds of the capture, for late segments.
 const LINGER: i64 = 2_000_000_000;
+/// How often it is looked for conversations to forget, in nanoseconds of the capture.
+const SWEEP: i64 = 50_000_000;
 /// A conversation without a word for so long is taken for over.
 const IDLE: i64 = 3_600_000_000_000;
 
@@ -68,8 +70,12 @@ struct Entry {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is in a box of its own already, and nearly always the large one"
+)]
 enum TransportState {
-    Tcp(Box<Tcp>),
+    Tcp(Tcp),
     Udp(Udp),
 }
 
@@ -94,6 +100,8 @@ pub struct Tracker {
     next_id: u32,
     outbox: Outbox,
     now: Timestamp,
+    /// When it was last looked for conversations to forget.
+    swept: Timestamp,
 }
 
 impl Tracker {
@@ -110,13 +118,18 @@ impl Tracker {
                 ..Outbox::default()
             },
             now: Timestamp::default(),
+            swept: Timestamp::default(),
         }
     }
 
     /// Takes in the next packet of the lab's.
     pub fn push(&mut self, number: u64, time: Timestamp, packet: &Packet<'_>, sink: &mut dyn Sink) {
         self.now = time;
-        self.retire_silent(sink);
+        let since = time.nanos_since(self.swept);
+        if since >= SWEEP || since < 0 {
+            self.swept = time;
+            self.retire_silent(sink);
+        }
         let (transport, src, dst) = match &packet.content {
             Content::Segment(_) => (Transport::Tcp, packet.src, packet.dst),
             Content::Datagram => (Transport::Udp, packet.src, packet.dst),
@@ -124,45 +137,37 @@ impl Tracker {
             Content::Unreachable(about) => (about.transport, about.target, about.sender),
         };
         let key = Key::new(transport, src, dst);
-        let mut reused = false;
+        let mut notes = Notes::default();
         if let Content::Segment(segment) = &packet.content
             && segment.flags.has(Flags::SYN)
+            && self.retire_reopened(&key, src, segment, sink)
         {
-            reused = self.retire_reopened(&key, src, segment, sink);
-        }
-        if !self.open.contains_key(&key) && !self.over.contains_key(&key) {
-            let info = self.begin(number, time, transport, src, dst, packet);
-            let transport = match transport {
-                Transport::Tcp => TransportState::Tcp(Box::new(Tcp::new())),
-                Transport::Udp => TransportState::Udp(Udp::default()),
-            };
-            self.open.insert(key, Box::new(Entry { info, transport }));
-            if self.open.len() + self.over.len() > self.limits.conversations {
-                self.retire_one(sink);
-            }
-        }
-        let Some(entry) = self.open.get_mut(&key).or_else(|| self.over.get_mut(&key)) else {
-            return;
-        };
-        let mut notes = Notes::default();
-        if reused {
             notes.push(Note::PortReused);
         }
         self.outbox.clear();
-        step(
-            entry,
-            number,
-            time,
-            src,
-            packet,
-            notes,
-            &mut self.outbox,
-            sink,
-        );
-        if entry.is_over()
-            && let Some(entry) = self.open.remove(&key)
-        {
-            self.over.insert(key, entry);
+        let arrival = (number, time, src, packet);
+        if let Some(entry) = self.open.get_mut(&key) {
+            step(entry, arrival, notes, &mut self.outbox, sink);
+            if entry.is_over()
+                && let Some(entry) = self.open.remove(&key)
+            {
+                self.over.insert(key, entry);
+            }
+        } else if let Some(entry) = self.over.get_mut(&key) {
+            step(entry, arrival, notes, &mut self.outbox, sink);
+        } else {
+            if self.open.len() + self.over.len() >= self.limits.conversations {
+                self.retire_one(sink);
+                self.outbox.clear();
+            }
+            let info = self.begin(number, time, transport, src, dst, packet);
+            let transport = match transport {
+                Transport::Tcp => TransportState::Tcp(Tcp::new()),
+                Transport::Udp => TransportState::Udp(Udp::default()),
+            };
+            let mut entry = Box::new(Entry { info, transport });
+            step(&mut entry, arrival, notes, &mut self.outbox, sink);
+            self.open.insert(key, entry);
         }
     }
 
@@ -320,16 +325,9 @@ fn direction_from(info: &Conversation, src: SocketAddr) -> Direction {
 }
 
 /// One packet of a conversation.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of one packet, each needed once"
-)]
 fn step(
     entry: &mut Entry,
-    number: u64,
-    time: Timestamp,
-    src: SocketAddr,
-    packet: &Packet<'_>,
+    (number, time, src, packet): (u64, Timestamp, SocketAddr, &Packet<'_>),
     mut notes: Notes,
     outbox: &mut Outbox,
     sink: &mut dyn Sink,

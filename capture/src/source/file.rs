@@ -101,7 +101,7 @@ impl FileSource {
     }
 
     /// Reads a file that is open already, such as standard input. No buffer is needed around it.
-    pub fn new(reader: Box<dyn Read>) -> Self {
+    pub fn new(reader: Box<dyn Read + Send>) -> Self {
         FileSource {
             window: Window::new(reader),
             format: Format::Unread,
@@ -355,3 +355,6 @@ fn need(window: &mut Window, needed: usize, piece: &'static str) -> Result<(), D
         },
     ))
 }
+
+#[cfg(test)]
+mod tests;

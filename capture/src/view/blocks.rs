@@ -14,6 +14,8 @@ use std::mem;
 pub const MOST_BUFFERED: usize = 8 << 20;
 /// Text is handed on in pieces of about this size.
 const PIECE: usize = 64 << 10;
+/// Octets of text that most conversations of the lab come to.
+const USUAL: usize = 1 << 10;
 /// Emptied buffers that are kept for the next conversations, and how large they may be.
 const MOST_SPARE: usize = 256;
 const MOST_SPARE_SIZE: usize = 16 << 10;
@@ -34,7 +36,8 @@ pub struct Blocks {
     writer: Box<dyn Write>,
     /// Text on its way to the writer.
     out: Vec<u8>,
-    blocks: HashMap<u32, Block>,
+    /// The keys are numbers of our own making, so a quick hash will do.
+    blocks: HashMap<u32, Block, foldhash::fast::FixedState>,
     buffered: usize,
     /// All conversations before this one are written.
     next: u32,
@@ -63,7 +66,7 @@ impl Blocks {
             order,
             writer,
             out,
-            blocks: HashMap::new(),
+            blocks: HashMap::default(),
             buffered: 0,
             next: 0,
             newest: 0,
@@ -142,7 +145,7 @@ impl Blocks {
                 }
                 let spare = &mut self.spare;
                 let block = self.blocks.entry(id).or_insert_with(|| Block {
-                    text: spare.pop().unwrap_or_default(),
+                    text: spare.pop().unwrap_or_else(|| Vec::with_capacity(USUAL)),
                     ..Block::default()
                 });
                 let before = block.text.len();

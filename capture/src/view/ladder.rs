@@ -657,8 +657,10 @@ impl View for Ladder {
         let mut drawing = self.drawings.remove(&conversation.id).unwrap_or_default();
         self.push_left_out(out, conversation.transport, &mut drawing.budget);
         self.push_ends(out, "┴");
-        let (is_good, words) = verdict::verdict(&self.style, conversation);
-        let words = format!("{} {words}", if is_good { "✓" } else { "!" });
+        let is_good = verdict::is_good(conversation);
+        let mut words = Vec::from(if is_good { "✓ " } else { "! " });
+        verdict::push_verdict(&mut words, &self.style, conversation);
+        let words = String::from_utf8_lossy(&words);
         let left = match self.layout.inner + 2 {
             room if columns(&words) <= room => self.layout.left(),
             _ => 2,

@@ -13,17 +13,68 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// Most octets of one message that a line shows; how many more there are is said.
 pub(super) const MOST_OCTETS: usize = 400;
 
+/// Most digits of a 64-bit number.
+const DIGITS: usize = 20;
+
+/// A whole number that can be written.
+pub(super) trait Number {
+    /// Whether it is negative, and how far from 0 it is.
+    fn parts(self) -> (bool, u64);
+}
+
+macro_rules! unsigned {
+    ($($kind:ty)*) => {$(
+        impl Number for $kind {
+            fn parts(self) -> (bool, u64) {
+                (false, self.into())
+            }
+        }
+    )*};
+}
+
+unsigned!(u8 u16 u32 u64);
+
+impl Number for i64 {
+    fn parts(self) -> (bool, u64) {
+        (self < 0, self.unsigned_abs())
+    }
+}
+
 /// A whole number.
-pub(super) fn push_number(out: &mut Vec<u8>, number: impl itoa::Integer) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+pub(super) fn push_number(out: &mut Vec<u8>, number: impl Number) {
+    let (is_negative, number) = number.parts();
+    if is_negative {
+        out.push(b'-');
+    }
+    push_digits(out, number);
+}
+
+/// Digits, written where they stay. Room for the longest number is made and cut back: the compiler knows how to make a
+/// room of fixed size quickly.
+fn push_digits(out: &mut Vec<u8>, number: u64) {
+    if number < 10 {
+        out.push(b'0' + number as u8);
+        return;
+    }
+    let start = out.len();
+    out.extend_from_slice(&[b'0'; DIGITS]);
+    out.truncate(start + digits(number));
+    let mut rest = number;
+    for place in out[start..].iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+}
+
+/// How many digits a number has.
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
 /// A whole number, right-aligned in `width` columns.
 pub(super) fn push_number_right(out: &mut Vec<u8>, number: u64, width: usize) {
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(number).as_bytes();
-    push_blanks(out, width.saturating_sub(digits.len()));
-    out.extend_from_slice(digits);
+    push_blanks(out, width.saturating_sub(digits(number)));
+    push_digits(out, number);
 }
 
 /// So many blanks.
@@ -451,6 +502,7 @@ fn cut(octets: &[u8], most: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -524,5 +576,16 @@ mod tests {
         assert_eq!(shown(b"h\0i\0"), "\"hi\" (UTF-16)");
         assert_eq!(shown(&[1, 2, 0xff]), "binary 01 02 ff");
         assert_eq!(shown(b"\x1b[2Jhi\n"), "\"\\x1b[2Jhi\\n\"");
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_written_as_fmt_writes_them(wide: u64, signed: i64, small in 0..200u64) {
+            for number in [wide, small, wide >> 32] {
+                prop_assert_eq!(written(|out| push_number(out, number)), number.to_string());
+                prop_assert_eq!(written(|out| push_number_right(out, number, 9)), format!("{number:>9}"));
+            }
+            prop_assert_eq!(written(|out| push_number(out, signed)), signed.to_string());
+        }
     }
 }

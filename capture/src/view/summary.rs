@@ -759,7 +759,14 @@ mod tests {
 
     fn summary(width: usize) -> String {
         let mut view = Summary::new(style(width));
-        scenes().iter().map(|scene| scene.play(&mut view)).collect()
+        let mut heading = Vec::new();
+        view.opening(&mut heading);
+        let heading = String::from_utf8(heading).expect("views write text");
+        let rows = scenes()
+            .iter()
+            .map(|scene| scene.play(&mut view))
+            .collect::<String>();
+        heading + &rows
     }
 
     fn totals() -> Totals {

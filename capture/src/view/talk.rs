@@ -200,12 +200,11 @@ impl Talk {
         facts: &SegmentFacts,
         nth: u8,
     ) {
-        let sender = self.name(conversation, step.direction.sender());
         match nth {
             1 => {
                 let also = conversation.opening[0].is_some_and(|first| first.number != step.number);
                 self.tell(out, conversation, step, "connect()", |out| {
-                    out.extend_from_slice(sender.as_bytes());
+                    self.push_sender(out, conversation, step);
                     out.extend_from_slice(if also {
                         b" asks to open at the same time: SYN, its first number is 0"
                     } else {
@@ -216,7 +215,7 @@ impl Talk {
             }
             2 => {
                 self.tell(out, conversation, step, "", |out| {
-                    out.extend_from_slice(sender.as_bytes());
+                    self.push_sender(out, conversation, step);
                     out.extend_from_slice(b" agrees: its own first number is 0, and it ");
                     push_expects(out, facts);
                 });
@@ -224,7 +223,7 @@ impl Talk {
             }
             _ => {
                 self.tell(out, conversation, step, "accept()", |out| {
-                    out.extend_from_slice(sender.as_bytes());
+                    self.push_sender(out, conversation, step);
                     out.push(b' ');
                     push_expects(out, facts);
                     out.extend_from_slice(b": the connection is open");
@@ -234,8 +233,9 @@ impl Talk {
         }
     }
 
-    fn name(&self, conversation: &Conversation, role: Role) -> String {
-        self.style.names.of(conversation, role).to_owned()
+    fn push_sender(&self, out: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>) {
+        let name = self.style.names.of(conversation, step.direction.sender());
+        out.extend_from_slice(name.as_bytes());
     }
 
     /// What went otherwise than usual: a line each.
@@ -287,19 +287,18 @@ impl Talk {
         step: &Step<'_>,
         facts: &SegmentFacts,
     ) {
-        let sender = self.name(conversation, step.direction.sender());
         for note in step.notes.iter() {
             match note {
                 Note::Teardown(1) => {
                     self.tell(out, conversation, step, "close()", |out| {
-                        out.extend_from_slice(sender.as_bytes());
+                        self.push_sender(out, conversation, step);
                         out.extend_from_slice(b" closes first: FIN, it has no more to say");
                     });
                     self.explain(out, Lesson::Fin);
                 }
                 Note::Teardown(_) => {
                     self.tell(out, conversation, step, "close()", |out| {
-                        out.extend_from_slice(sender.as_bytes());
+                        self.push_sender(out, conversation, step);
                         out.extend_from_slice(b" closes too: FIN");
                     });
                     self.explain(out, Lesson::TimeWait);
@@ -314,7 +313,7 @@ impl Talk {
                 }
                 Note::Reset => {
                     self.tell(out, conversation, step, "", |out| {
-                        out.extend_from_slice(sender.as_bytes());
+                        self.push_sender(out, conversation, step);
                         out.extend_from_slice(b" cuts the connection off: RST");
                     });
                     self.explain(out, Lesson::Reset);
@@ -329,7 +328,7 @@ impl Talk {
             && is_last_ack(conversation, step.direction)
         {
             self.tell(out, conversation, step, "", |out| {
-                out.extend_from_slice(sender.as_bytes());
+                self.push_sender(out, conversation, step);
                 out.extend_from_slice(b" has received that: the connection is over");
             });
         }
@@ -409,7 +408,7 @@ impl View for Talk {
     }
 
     fn end(&mut self, out: &mut Vec<u8>, conversation: &Conversation) {
-        let (is_good, text) = verdict::verdict(&self.style, conversation);
+        let is_good = verdict::is_good(conversation);
         out.extend_from_slice(b"  ");
         if is_good {
             bold(out, &self.style);
@@ -417,7 +416,7 @@ impl View for Talk {
             alarm(out, &self.style);
         }
         out.extend_from_slice(if is_good { "✓ " } else { "! " }.as_bytes());
-        out.extend_from_slice(text.as_bytes());
+        verdict::push_verdict(out, &self.style, conversation);
         plain(out, &self.style);
         out.extend_from_slice(b"\n\n");
     }

@@ -1,37 +1,42 @@
 //! One line about a whole conversation: what the lab asks of it.
 
 use super::Style;
-use crate::conversation::{Close, Conversation, Handshake, Role, Visibility};
+use super::line::{push_address, push_count, push_number};
+use crate::conversation::{Close, Conversation, Handshake, Role, Tally, Visibility};
 use crate::decode::{Transport, UnreachableReason};
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
-/// `handshake complete · 5 messages · plaintext readable · closed by the client`, and whether all is as it should be.
-pub(super) fn verdict(style: &Style, conversation: &Conversation) -> (bool, String) {
-    let mut parts = vec![handshake(conversation)];
+/// Between the parts.
+const DOT: &[u8] = " · ".as_bytes();
+
+/// `handshake complete · 5 messages · plaintext readable · closed by the client`.
+pub(super) fn push_verdict(out: &mut Vec<u8>, style: &Style, conversation: &Conversation) {
+    push_handshake(out, conversation);
     let messages = conversation.messages();
     if messages > 0 || is_open(conversation) {
-        parts.push(count(messages, "message"));
+        out.extend_from_slice(DOT);
+        push_count(out, messages, "message");
     }
-    parts.extend(plaintext(conversation));
-    if conversation.transport == Transport::Tcp && is_open(conversation) {
-        parts.push(close(style, conversation));
+    if let Some(words) = plaintext(conversation) {
+        out.extend_from_slice(DOT);
+        out.extend_from_slice(words.as_bytes());
     }
-    if conversation.transport == Transport::Udp {
-        parts.push(answers(conversation));
+    match conversation.transport {
+        Transport::Tcp if is_open(conversation) => {
+            out.extend_from_slice(DOT);
+            push_close(out, style, conversation);
+        }
+        Transport::Tcp => {}
+        Transport::Udp => {
+            out.extend_from_slice(DOT);
+            push_answers(out, conversation);
+        }
     }
-    parts.extend(troubles(conversation));
-    (is_good(conversation), parts.join(" · "))
+    push_troubles(out, conversation);
 }
 
-/// Whether the conversation came about at all.
-fn is_open(conversation: &Conversation) -> bool {
-    !matches!(
-        conversation.handshake,
-        Handshake::Unanswered | Handshake::Refused
-    ) && conversation.unreachable.is_none()
-}
-
-fn is_good(conversation: &Conversation) -> bool {
+/// Whether all is as it should be: opened properly, answered, not cut off, nothing missing.
+pub(super) fn is_good(conversation: &Conversation) -> bool {
     let opened = matches!(
         conversation.handshake,
         Handshake::Complete | Handshake::None
@@ -43,25 +48,39 @@ fn is_good(conversation: &Conversation) -> bool {
         && conversation.sent.iter().all(|sent| sent.missing == 0)
 }
 
-/// How far the handshake got, in words.
-pub(super) fn handshake(conversation: &Conversation) -> String {
+/// Whether the conversation came about at all.
+fn is_open(conversation: &Conversation) -> bool {
+    !matches!(
+        conversation.handshake,
+        Handshake::Unanswered | Handshake::Refused
+    ) && conversation.unreachable.is_none()
+}
+
+/// How far the handshake got.
+fn push_handshake(out: &mut Vec<u8>, conversation: &Conversation) {
     if let Some(reason) = conversation.unreachable {
-        return unreachable(conversation, reason);
+        out.extend_from_slice(unreachable(conversation, reason).as_bytes());
+        return;
     }
+    out.extend_from_slice(match conversation.handshake {
+        Handshake::None => b"no handshake: UDP has none",
+        Handshake::NotSeen => b"handshake not captured: the capture began later",
+        Handshake::Unanswered => b"no answer to the SYN from ",
+        Handshake::Refused => b"refused: nobody listens on tcp ",
+        Handshake::Half => b"handshake not complete: the third segment is missing",
+        Handshake::Complete => b"handshake complete",
+    });
     match conversation.handshake {
-        Handshake::None => "no handshake: UDP has none".to_owned(),
-        Handshake::NotSeen => "handshake not captured: the capture began later".to_owned(),
         Handshake::Unanswered => {
+            push_address(out, conversation.server);
             let again = conversation.tally(Role::Client).retransmissions;
-            let mut text = format!("no answer to the SYN from {}", conversation.server);
             if again > 0 {
-                let _ = write!(text, ", sent {} times", again + 1);
+                out.extend_from_slice(b", sent ");
+                push_count(out, again + 1, "time");
             }
-            text
         }
-        Handshake::Refused => format!("refused: nobody listens on tcp {}", conversation.server),
-        Handshake::Half => "handshake not complete: the third segment is missing".to_owned(),
-        Handshake::Complete => "handshake complete".to_owned(),
+        Handshake::Refused => push_address(out, conversation.server),
+        _ => {}
     }
 }
 
@@ -84,77 +103,80 @@ pub(super) fn unreachable(conversation: &Conversation, reason: UnreachableReason
 }
 
 /// Whether what was said can be read by anybody who captures it; nothing where nothing was said.
-pub(super) fn plaintext(conversation: &Conversation) -> Option<String> {
+pub(super) fn plaintext(conversation: &Conversation) -> Option<Cow<'static, str>> {
     let seen = Visibility::of(conversation);
     let all = seen.readable + seen.unreadable();
     if all == 0 {
         return None;
     }
     Some(if seen.is_plaintext() {
-        "plaintext readable".to_owned()
+        "plaintext readable".into()
     } else if seen.encrypted * 2 > all {
-        "encrypted with TLS: not readable".to_owned()
+        "encrypted with TLS: not readable".into()
     } else if seen.readable > 0 {
-        format!("plaintext readable in {} of {all} messages", seen.readable)
+        format!("plaintext readable in {} of {all} messages", seen.readable).into()
     } else if seen.compressed > 0 {
-        "compressed: not readable as it is".to_owned()
+        "compressed: not readable as it is".into()
     } else {
-        "binary: not readable as text".to_owned()
+        "binary: not readable as text".into()
     })
 }
 
-/// How the connection ended, in words.
-pub(super) fn close(style: &Style, conversation: &Conversation) -> String {
-    let name = |role| style.names.of(conversation, role);
-    match conversation.close {
-        Close::Open => "not closed".to_owned(),
-        Close::Half { by } => format!("closed by the {} only", name(by)),
-        Close::Both { first } => format!("closed by the {}", name(first)),
-        Close::Reset { by } => format!("reset by the {}", name(by)),
+/// How the connection ended.
+fn push_close(out: &mut Vec<u8>, style: &Style, conversation: &Conversation) {
+    let (words, role, rest): (&[u8], _, &[u8]) = match conversation.close {
+        Close::Open => {
+            out.extend_from_slice(b"not closed");
+            return;
+        }
+        Close::Half { by } => (b"closed by ", by, b" only"),
+        Close::Both { first } => (b"closed by ", first, b""),
+        Close::Reset { by } => (b"reset by ", by, b""),
+    };
+    out.extend_from_slice(words);
+    let name = style.names.of(conversation, role);
+    if name == role.name() {
+        out.extend_from_slice(b"the ");
     }
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(rest);
 }
 
-fn answers(conversation: &Conversation) -> String {
+fn push_answers(out: &mut Vec<u8>, conversation: &Conversation) {
     let exchanges = conversation.exchanges;
     let open = exchanges.requests - exchanges.answered.min(exchanges.requests);
     match (exchanges.requests, open) {
-        (0, _) => "no request".to_owned(),
-        (1, 0) => "answered".to_owned(),
-        (1, _) => "not answered".to_owned(),
-        (_, 0) => "all answered".to_owned(),
-        (requests, open) => format!("{open} of {requests} not answered"),
+        (0, _) => out.extend_from_slice(b"no request"),
+        (1, 0) => out.extend_from_slice(b"answered"),
+        (1, _) => out.extend_from_slice(b"not answered"),
+        (_, 0) => out.extend_from_slice(b"all answered"),
+        (requests, open) => {
+            push_number(out, open);
+            out.extend_from_slice(b" of ");
+            push_number(out, requests);
+            out.extend_from_slice(b" not answered");
+        }
     }
 }
 
 /// What went wrong on the way.
-fn troubles(conversation: &Conversation) -> Vec<String> {
-    let sum = |of: fn(&crate::conversation::Tally) -> u64| conversation.sent.iter().map(of).sum();
-    let counts: [(u64, &str); 3] = [
-        (
-            if is_open(conversation) {
-                sum(|tally| tally.retransmissions)
-            } else {
-                0
-            },
-            "retransmission",
-        ),
-        (sum(|tally| tally.out_of_order), "segment out of order"),
-        (sum(|tally| tally.missing), "octet missing"),
-    ];
-    let some = counts.into_iter().filter(|&(number, _)| number > 0);
-    some.map(|(number, thing)| match thing {
-        "segment out of order" if number > 1 => format!("{number} segments out of order"),
-        "octet missing" if number > 1 => format!("{number} octets missing"),
-        thing => count(number, thing),
-    })
-    .collect()
-}
-
-/// A number of things in words.
-pub(super) fn count(number: u64, thing: &str) -> String {
-    if number == 1 {
-        format!("1 {thing}")
+fn push_troubles(out: &mut Vec<u8>, conversation: &Conversation) {
+    let sum = |of: fn(&Tally) -> u64| conversation.sent.iter().map(of).sum();
+    let retransmissions = if is_open(conversation) {
+        sum(|tally| tally.retransmissions)
     } else {
-        format!("{number} {thing}s")
+        // They are in the first part already.
+        0
+    };
+    for (number, thing, rest) in [
+        (retransmissions, "retransmission", ""),
+        (sum(|tally| tally.out_of_order), "segment", " out of order"),
+        (sum(|tally| tally.missing), "octet", " missing"),
+    ] {
+        if number > 0 {
+            out.extend_from_slice(DOT);
+            push_count(out, number, thing);
+            out.extend_from_slice(rest.as_bytes());
+        }
     }
 }

@@ -194,7 +194,10 @@ fn is_erf(head: &[u8]) -> bool {
     let [.., kind, _, r1, r0, _, _, w1, w0] = head.first_chunk::<16>().unwrap_or(&[0; 16]);
     let record_len = u16::from_be_bytes([*r1, *r0]);
     let wire_len = u16::from_be_bytes([*w1, *w0]);
-    kind & 0x7f == 2 && wire_len >= 14 && record_len > 18 && record_len - 18 <= wire_len + 8
+    kind & 0x7f == 2
+        && wire_len >= 14
+        && record_len > 18
+        && record_len - 18 <= wire_len.saturating_add(8)
 }
 
 #[cfg(test)]
@@ -225,5 +228,8 @@ mod tests {
         check(b"\x00\x01\x02", "it begins with 00 01 02, as");
         let erf = b"\x01\x02\x03\x04\x05\x06\x07\x08\x02\x04\x00\x50\x00\x00\x00\x3e";
         check(erf, "ERF");
+        // A length near the end of what 16 bits can hold.
+        let odd = b"\xfe\xff\xff\x80\xd4\xc3\xb2\xa1\x02\0\x04\xff\xff\xff\xff\xff";
+        check(odd, "ERF");
     }
 }

@@ -10,7 +10,7 @@ pub(super) const WINDOW_LEN: usize = 1 << 20;
 /// The readers of pcap-parser hold such a window themselves, but they keep the cause of a failed read to themselves
 /// and cannot pass over a block that is longer than their buffer; so only the crate's parsers are used.
 pub(super) struct Window {
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + Send>,
     octets: Box<[u8]>,
     start: usize,
     end: usize,
@@ -19,7 +19,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(reader: Box<dyn Read>) -> Self {
+    pub(super) fn new(reader: Box<dyn Read + Send>) -> Self {
         Window {
             reader,
             octets: vec![0; WINDOW_LEN].into_boxed_slice(),
