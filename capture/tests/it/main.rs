@@ -8,3 +8,4 @@ mod difficult;
 mod live;
 mod support;
 mod tshark;
+mod views;
