@@ -45,8 +45,12 @@ pub mod conversation;
 pub mod decode;
 pub mod expect;
 pub mod frame;
+#[cfg(feature = "live")]
+pub mod interfaces;
+pub mod listeners;
 #[cfg(target_os = "linux")]
 pub mod namespace;
+pub mod permission;
 pub mod pipeline;
 pub mod source;
 #[cfg(target_os = "linux")]

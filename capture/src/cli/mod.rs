@@ -3,8 +3,16 @@
 //! Exit status: 0 done · 1 the file is damaged, or an expectation was not met · 2 a mistake in the arguments ·
 //! 3 not permitted, with the command that helps.
 
+#[cfg(feature = "live")]
+mod interfaces;
+#[cfg(feature = "live")]
+mod live;
 mod options;
 mod read;
+#[cfg(feature = "live")]
+mod stop;
+#[cfg(not(feature = "live"))]
+mod without_live;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write as _};
@@ -16,6 +24,12 @@ const DONE: u8 = 0;
 const DAMAGED: u8 = 1;
 /// Exit status for a mistake in the arguments.
 const USAGE: u8 = 2;
+/// Exit status when capturing is not permitted.
+#[cfg(feature = "live")]
+const NOT_PERMITTED: u8 = 3;
+
+#[cfg(not(feature = "live"))]
+use without_live::{self as live, self as interfaces};
 
 /// Shows the lab's traffic: the handshake step by step, the text of both directions, who closed first.
 #[derive(Debug, Parser)]
@@ -40,8 +54,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows the lab's traffic as it happens.
+    Live(Box<live::Arguments>),
     /// Shows a saved file: pcap or pcapng.
     Read(Box<read::Arguments>),
+    /// Lists what can be captured here, and says what to do where it cannot.
+    Interfaces(interfaces::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -56,7 +74,9 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match &arguments.command {
+        Command::Live(arguments) => live::run(arguments),
         Command::Read(arguments) => read::run(arguments),
+        Command::Interfaces(arguments) => interfaces::run(arguments),
     };
     match done {
         Ok(status) => ExitCode::from(status),

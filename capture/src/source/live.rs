@@ -383,7 +383,10 @@ enum Drained {
     Later,
 }
 
-/// What this computer has to capture from. Lists it whether or not this user may.
+/// What libpcap offers beside network interfaces.
+const NO_NETWORKS: [&str; 6] = ["bluetooth", "dbus", "nflog", "nfqueue", "usbmon", "rdma"];
+
+/// The network interfaces of this computer, whether or not this user may capture there.
 ///
 /// # Errors
 /// When libpcap cannot find out.
@@ -394,6 +397,11 @@ pub fn interfaces() -> Result<Vec<Interface>, LiveError> {
     })?;
     Ok(devices
         .into_iter()
+        .filter(|device| {
+            !NO_NETWORKS
+                .iter()
+                .any(|other| device.name.starts_with(other))
+        })
         .map(|device| Interface {
             loopback: device.flags.is_loopback(),
             up: device.flags.is_up(),

@@ -1,8 +1,10 @@
-//! The program as a user starts it, on captures that are made for it.
+//! The program as a person or a script starts it.
 
 #[path = "../../benches/made/mod.rs"]
 mod made;
 
 mod difficult;
+#[cfg(feature = "live")]
+mod live;
 mod support;
 mod tshark;
