@@ -48,9 +48,13 @@ pub mod frame;
 #[cfg(feature = "live")]
 pub mod interfaces;
 pub mod listeners;
+#[cfg(target_os = "linux")]
+pub mod namespace;
 pub mod permission;
 pub mod pipeline;
 pub mod source;
+#[cfg(target_os = "linux")]
+mod sys;
 pub mod text;
 pub mod time;
 pub mod view;

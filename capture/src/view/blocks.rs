@@ -162,6 +162,8 @@ impl Blocks {
 
     /// Writes the conversations that are complete, from the oldest on.
     fn write_complete(&mut self) {
+        // Conversations that are not shown never have a block.
+        self.advance();
         while let Some(block) = self.blocks.get(&self.next) {
             if !block.is_complete {
                 return;
@@ -222,6 +224,9 @@ impl Blocks {
 
 impl Sink for Blocks {
     fn step(&mut self, conversation: &Conversation, step: &Step<'_>) {
+        if conversation.id < self.newest && self.view.ignores(conversation, step) {
+            return;
+        }
         self.write(conversation, |view, out| view.step(out, conversation, step));
         if self.buffered > MOST_BUFFERED {
             self.make_room();

@@ -22,7 +22,7 @@ pub(crate) use program::command;
 use crate::event::{Actor, EventKind};
 use crate::manifest::Programs;
 use crate::scenario::Scenario;
-use crate::world::{Seclusion, namespace};
+use capture::namespace::{self, Seclusion};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read as _;

@@ -9,9 +9,9 @@ use crate::judge::expect::{Finding, evaluate};
 use crate::lab::Transport;
 use crate::manifest::NameStyle;
 use crate::scenario::model::{Action, SERVER};
-use crate::sys;
 use crate::text;
 use crate::world::{Traffic, processes, sockets};
+use capture::namespace;
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -137,7 +137,7 @@ impl Play {
             .address
             .filter(|address| !address.is_loopback())
         {
-            sys::add_loopback_address(address, 1)?;
+            namespace::add_loopback_address(address, 1)?;
             self.address = Some(address);
         }
         self.count_traffic()?;
@@ -206,7 +206,7 @@ impl Play {
             Action::AddAddress { address } => {
                 // An address written into the code stands for the other computer's.
                 if self.address.is_none() {
-                    sys::add_loopback_address(*address, 2)?;
+                    namespace::add_loopback_address(*address, 2)?;
                     self.address = Some(*address);
                 }
             }

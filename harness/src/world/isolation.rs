@@ -1,6 +1,6 @@
 //! Which isolation this machine allows, found by trying each rung in a process of its own.
 
-use super::namespace::Seclusion;
+use capture::namespace::{self, Seclusion};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::process::{Command, Stdio};
@@ -161,7 +161,7 @@ fn try_out(seclusion: Seclusion) -> Result<(), String> {
 pub fn probe_main(spec: &str) -> i32 {
     let entered = serde_json::from_str(spec)
         .map_err(std::io::Error::other)
-        .and_then(super::namespace::enter)
+        .and_then(namespace::enter)
         // A bound socket shows that the new network is usable, not just there.
         .and_then(|()| std::net::UdpSocket::bind("127.0.0.1:0").map(drop));
     match entered {

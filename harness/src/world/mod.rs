@@ -1,16 +1,14 @@
 //! The world a scenario is played in: its network and its processes.
 //!
-//! [`isolation`] tries what this machine allows and names the level; [`namespace`] is the one place where
-//! namespaces are made; [`sockets`], [`processes`] and [`traffic`] read the kernel's tables. A sandbox around each program
-//! and the capture of the network belong here as well; they are not built yet.
+//! [`isolation`] tries what this machine allows and names the level, with the namespaces that [`capture::namespace`]
+//! makes; [`sockets`], [`processes`] and [`traffic`] read the kernel's tables. A sandbox around each program and the
+//! capture of the network belong here as well; they are not built yet.
 
 pub mod isolation;
-pub mod namespace;
 pub mod ports;
 pub mod processes;
 pub mod sockets;
 pub mod traffic;
 
 pub use isolation::{Isolation, Level};
-pub use namespace::Seclusion;
 pub use traffic::Traffic;

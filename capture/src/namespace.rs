@@ -1,0 +1,153 @@
+//! Private networks: the only place where namespaces are made.
+//!
+//! A process enters before it has a second thread, in one of two ways:
+//!
+//! - [`enter`]: the process itself goes in, with everything. With a process namespace, the first process in it is
+//!   this program: when it ends, for whatever reason, the kernel kills everything else in there, daemons included.
+//! - [`enter_network`]: the process goes into the network only, and its next child is the first process of a process
+//!   namespace. So it sees the network's traffic, and what lives in there does not see it.
+//!
+//! Both work without privileges, through a user namespace in which the ids are the same as outside.
+
+use crate::sys::{self, Side};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::net::Ipv4Addr;
+
+/// How far a process is secluded from the rest of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seclusion {
+    /// A network of its own.
+    pub network: bool,
+    /// Through a user namespace, which needs no privilege; real root does without.
+    pub user: bool,
+    /// Process ids of its own.
+    pub processes: bool,
+}
+
+/// Secludes this process. When it returns, this is the process to go on in; another one may be waiting for it.
+///
+/// # Errors
+/// What the system refused, as `step: reason`.
+pub fn enter(seclusion: Seclusion) -> io::Result<()> {
+    if seclusion.network {
+        let mut flags = CloneFlags::CLONE_NEWNET;
+        if seclusion.processes {
+            flags |= CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
+        }
+        leave(flags, seclusion.user)?;
+        sys::bring_loopback_up().map_err(|error| named("loopback up", error))?;
+        if seclusion.processes {
+            become_first_process()?;
+        }
+    }
+    // Set last: changing credentials clears it.
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if !seclusion.processes {
+        prctl::set_child_subreaper(true)?;
+    }
+    Ok(())
+}
+
+/// Moves this process into a network of its own, with loopback up. The next child is the first process of a process
+/// namespace; this process is none of it, and cannot have a second thread any more.
+///
+/// Root does without a user namespace where it may; where it may not, as in most containers, it needs one too.
+///
+/// # Errors
+/// What the system refused, as `step: reason`.
+pub fn enter_network() -> io::Result<()> {
+    let flags = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID;
+    if !(nix::unistd::geteuid().is_root() && leave(flags, false).is_ok()) {
+        leave(flags, true)?;
+    }
+    sys::bring_loopback_up().map_err(|error| named("loopback up", error))
+}
+
+/// Shows this process, and what it starts, a /proc of its own process namespace.
+///
+/// # Errors
+/// What the system refused, as `step: reason`. Containers that hide parts of /proc refuse it; the old /proc is usable
+/// then, but names processes by the ids they have outside.
+pub fn see_own_processes() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).map_err(|error| named("unshare", error.into()))?;
+    mount_proc()
+}
+
+/// Gives the loopback interface of this network one more address; `index` tells several apart.
+///
+/// # Errors
+/// When the network does not belong to this process.
+pub fn add_loopback_address(address: Ipv4Addr, index: usize) -> io::Result<()> {
+    sys::add_loopback_address(address, index)
+}
+
+/// Has the loopback interface of this network carry frames of at most `octets`, as a cable does, and switches off what
+/// hands segments on in one piece although they are to be cut on the wire.
+///
+/// # Errors
+/// When the network does not belong to this process, or the kernel does not want this size.
+pub fn limit_loopback(octets: u32) -> io::Result<()> {
+    /// TCP segmentation offload, generic segmentation offload, generic receive offload: linux/ethtool.h.
+    const OFFLOADS: [u32; 3] = [0x1f, 0x24, 0x2c];
+    sys::set_loopback_mtu(octets).map_err(|error| named("MTU", error))?;
+    for offload in OFFLOADS {
+        // A kernel without the feature cannot have it switched on.
+        let _ = sys::switch_loopback_feature_off(offload);
+    }
+    Ok(())
+}
+
+/// Leaves namespaces for new ones.
+fn leave(mut flags: CloneFlags, user: bool) -> io::Result<()> {
+    if user {
+        flags |= CloneFlags::CLONE_NEWUSER;
+    }
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    unshare(flags).map_err(|error| named("unshare", error.into()))?;
+    if user {
+        // The same ids inside as outside: files keep their owner, and programs are not root by surprise.
+        std::fs::write("/proc/self/setgroups", "deny")
+            .map_err(|error| named("setgroups", error))?;
+        std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))
+            .map_err(|error| named("uid_map", error))?;
+        std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+            .map_err(|error| named("gid_map", error))?;
+    }
+    Ok(())
+}
+
+/// Goes on in a child that is process 1 of the namespace and sees only the namespace's processes in /proc.
+fn become_first_process() -> io::Result<()> {
+    match sys::fork_single_threaded()? {
+        Side::Parent(child) => {
+            // Killed with its parent, this process takes the child with it by the child's own parent-death signal.
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            let status = match waitpid(child, None) {
+                Ok(WaitStatus::Exited(_, status)) => status,
+                _ => 4,
+            };
+            std::process::exit(status)
+        }
+        Side::Child => mount_proc(),
+    }
+}
+
+/// In a mount namespace of its own only.
+fn mount_proc() -> io::Result<()> {
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .map_err(|error| named("private mounts", error.into()))?;
+    let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), "/proc", Some("proc"), safe, none)
+        .map_err(|error| named("mount /proc", error.into()))
+}
+
+fn named(step: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{step}: {error}"))
+}
