@@ -7,7 +7,9 @@ use crate::frame::Frame;
 use crate::listeners;
 use crate::permission::{self, Situation, System};
 use crate::pipeline::{FrameSink, Pipeline};
-use crate::source::live::{self, Ended, Limits, LiveCapture, LiveError, Quiet, SNAPLEN, Settings};
+use crate::source::live::{
+    self, Ended, Limits, LiveCapture, LiveError, Quiet, SNAPLEN, Settings, Why,
+};
 use crate::source::write::{InterfaceId, PcapngWriter, Statistics};
 use crate::text;
 use crate::time::Timestamp;
@@ -140,6 +142,10 @@ fn conclude(
     ended: Result<Ended, LiveError>,
     on_loopback: bool,
 ) -> anyhow::Result<u8> {
+    if matches!(&ended, Ok(ended) if ended.why == Why::Stopped) && io::stderr().is_terminal() {
+        // The terminal has written ^C.
+        let _ = writeln!(io::stderr());
+    }
     let dropped = ended.as_ref().ok().and_then(|ended| ended.dropped);
     let Recorder { pipeline, file } = recorder;
     let kept = file.map(|file| file.finish(dropped)).transpose()?;

@@ -66,7 +66,8 @@ pub(crate) fn has(programs: &[&str]) -> bool {
     missing.is_empty() || skip(&format!("needs {missing:?} on the PATH"))
 }
 
-fn skip(why: &str) -> bool {
+/// Says that a test is left out; where nothing may be missing, fails it.
+pub(crate) fn skip(why: &str) -> bool {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),
