@@ -348,7 +348,8 @@ fn push_notes(out: &mut Vec<u8>, style: &Style, conversation: &Conversation, sep
             out.extend_from_slice(b" answered");
         });
     }
-    let counts: [(fn(&Tally) -> u64, &str, &str); 5] = [
+    type Count = (fn(&Tally) -> u64, &'static str, &'static str);
+    let counts: [Count; 5] = [
         (|tally| tally.retransmissions, "retransmission", ""),
         (|tally| tally.out_of_order, "segment", " out of order"),
         (|tally| tally.duplicate_acks, "duplicate ACK", ""),

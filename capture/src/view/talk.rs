@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 /// Columns of the column that says what was sent.
 const WHAT: usize = 12;
 /// A terminal with fewer columns than this gets what there is to say on lines of their own.
-const NARROW: usize = 110;
+const NARROW: usize = 120;
 /// Where those lines begin, and remarks.
 const INDENT: usize = 20;
 /// Columns of the column with the socket call.
@@ -233,7 +233,7 @@ impl Talk {
             2 => {
                 self.tell(out, conversation, step, "", |out| {
                     self.push_sender(out, conversation, step);
-                    out.extend_from_slice(b" agrees: its own first number is 0, and it ");
+                    out.extend_from_slice(b" agrees: its first number is 0; it ");
                     push_expects(out, facts);
                 });
                 self.explain(out, Lesson::SynAck);
@@ -478,7 +478,7 @@ impl Talk {
     }
 }
 
-/// `expects 1 = 0 + 1 next`, from the numbers in the segment.
+/// `expects 1 = 0 + 1`, from the numbers in the segment.
 fn push_expects(out: &mut Vec<u8>, facts: &SegmentFacts) {
     let ack = facts.ack.unwrap_or(0);
     out.extend_from_slice(b"expects ");
@@ -490,7 +490,6 @@ fn push_expects(out: &mut Vec<u8>, facts: &SegmentFacts) {
         out.extend_from_slice(b" + ");
         push_count(out, ack.unsigned_abs() - 1, "octet");
     }
-    out.extend_from_slice(b" next");
 }
 
 /// `SYN, ACK`.

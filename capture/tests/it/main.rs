@@ -1,4 +1,4 @@
-//! The program as a user starts it, on captures that are made for it and on traffic as it happens.
+//! The program as a person or a script starts it.
 
 #[path = "../../benches/made/mod.rs"]
 mod made;
@@ -8,3 +8,4 @@ mod difficult;
 mod live;
 mod support;
 mod tshark;
+mod views;
