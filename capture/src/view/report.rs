@@ -455,13 +455,18 @@ impl Report {
                 self.way(conversation, text.direction),
                 text.octets,
             );
-            push_code(out, &text.shown);
-            if text.continues {
-                out.push_str(" (goes on)");
+            let missing = (text.missing > 0)
+                .then(|| format!("*{} not captured*", count(text.missing, "octet")));
+            if text.octets > 0 || missing.is_none() {
+                push_code(out, &text.shown);
+                if text.continues {
+                    out.push_str(" (goes on)");
+                }
+                if missing.is_some() {
+                    out.push_str(", then ");
+                }
             }
-            if text.missing > 0 {
-                let _ = write!(out, " then {} not captured", count(text.missing, "octet"));
-            }
+            out.push_str(&missing.unwrap_or_default());
             out.push_str(" |\n");
         }
         out.push('\n');
@@ -537,7 +542,7 @@ impl Report {
         let left_out = page
             .texts
             .iter()
-            .filter(|text| text.answer.is_none())
+            .filter(|text| text.answer.is_none() && text.octets > 0)
             .count() as u64;
         if left_out + page.more_texts > 0 {
             let _ = writeln!(
@@ -896,6 +901,22 @@ mod tests {
             &[
                 "**No.** 1 of 1 message encrypted with TLS: the octets are there, but only the two ends can read them.",
             ],
+        );
+    }
+
+    #[test]
+    fn what_was_not_captured_is_said() {
+        let lacks = |text: &[u8]| {
+            let scene = Scene::tcp().handshake().says(Role::Client, text);
+            scene.message(|message| message.missing = 120)
+        };
+        check(
+            &lacks(b"hi"),
+            &["| 4 | 0.003000 | client → server | 2 | `\"hi\"`, then *120 octets not captured* |"],
+        );
+        check(
+            &lacks(b""),
+            &["| 4 | 0.003000 | client → server | 0 | *120 octets not captured* |"],
         );
     }
 

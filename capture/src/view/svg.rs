@@ -4,12 +4,14 @@
 //! escaped, so the picture is well-formed XML 1.0 whatever crossed the wire. A picture that nobody could look at is not
 //! drawn: there are most rows and most conversations, and what is left out is said.
 
-use super::ladder::{Budget, Label, Stroke, folded_words, push_notes, skipped_words};
-use super::line::{count, push_address, push_fitting, push_seconds, transport};
-use super::{Style, verdict};
-use crate::conversation::{
-    Conversation, Direction, Message, Note, Role, Sink, State, Step, StepKind,
+use super::ladder::{
+    Budget, Label, Stroke, absences, folded_words, missing_in, push_notes, skipped_words,
 };
+use super::line::{
+    break_line, columns, count, push_address, push_fitting, push_seconds, transport,
+};
+use super::{Style, verdict};
+use crate::conversation::{Conversation, Direction, Message, Role, Sink, State, Step, StepKind};
 use crate::decode::Transport;
 use crate::text::TextKind;
 use std::collections::BTreeMap;
@@ -23,6 +25,9 @@ const MOST_ROWS: usize = 600;
 const MOST_CONVERSATIONS: usize = 40;
 /// Columns of a text between the lifelines.
 const COLUMNS: usize = 68;
+/// Columns of a verdict that begins at the left lifeline, and of one that begins at the left edge.
+const VERDICT_COLUMNS: usize = 80;
+const LAST_COLUMNS: usize = 115;
 
 // Places from left to right: number, time, state of the client, lifelines, state of the server.
 const WIDTH: u32 = 1_000;
@@ -170,7 +175,8 @@ impl Sink for Svg {
         let most = if is_full { 0 } else { MOST_ARROWS };
         if drawing.budget.admits(step, most) {
             drawing.tell_left_out();
-            drawing.tell_absences(step);
+            let absences = absences(step, &mut drawing.is_late);
+            drawing.rows.extend(absences.into_iter().map(Row::Absence));
             let mut time = Vec::new();
             push_seconds(&mut time, step.time.nanos_since(start), 0);
             drawing.add(conversation, step, text(time));
@@ -179,8 +185,16 @@ impl Sink for Svg {
         self.rows += added;
     }
 
-    /// Nothing: the arrows of these messages are drawn already.
-    fn late_messages(&mut self, _: &Conversation, _: &[Message<'_>]) {}
+    /// The arrows of these messages are drawn already; only what they lack is new.
+    fn late_messages(&mut self, conversation: &Conversation, messages: &[Message<'_>]) {
+        if self.rows < MOST_ROWS
+            && let Some(drawing) = self.drawings.get_mut(&conversation.id)
+        {
+            let before = drawing.rows.len();
+            drawing.rows.extend(missing_in(messages).map(Row::Absence));
+            self.rows += drawing.rows.len() - before;
+        }
+    }
 
     fn retired(&mut self, conversation: &Conversation) {
         let Some(drawing) = self.drawings.get_mut(&conversation.id) else {
@@ -221,23 +235,6 @@ impl Drawing {
         let skipped = skipped_words(std::mem::take(&mut self.budget.skipped), self.transport);
         self.rows
             .extend(folded.into_iter().chain(skipped).map(Row::Absence));
-    }
-
-    /// Rows for what the capture does not have before this step.
-    fn tell_absences(&mut self, step: &Step<'_>) {
-        for note in step.notes.iter() {
-            let words = match note {
-                Note::JoinedLate if !self.is_late => {
-                    self.is_late = true;
-                    "the beginning was not captured".to_owned()
-                }
-                Note::NotCaptured(octets) => {
-                    format!("{} not captured", count(octets, "octet"))
-                }
-                _ => continue,
-            };
-            self.rows.push(Row::Absence(words));
-        }
     }
 
     fn add(&mut self, conversation: &Conversation, step: &Step<'_>, time: String) {
@@ -299,18 +296,28 @@ impl Drawing {
             }
             y += row.height();
         }
-        match &self.verdict {
-            Some((is_good, words)) => {
-                let (class, mark) = if *is_good {
-                    ("good", "✓")
-                } else {
-                    ("bad", "!")
-                };
-                push_text(out, (LEFT, bottom + 20), class, &format!("{mark} {words}"));
-                bottom + 20
-            }
-            None => bottom,
+        let Some((is_good, words)) = &self.verdict else {
+            return bottom;
+        };
+        let (class, mark) = if *is_good {
+            ("good", "✓")
+        } else {
+            ("bad", "!")
+        };
+        let words = format!("{mark} {words}");
+        let left = if columns(&words) <= VERDICT_COLUMNS {
+            LEFT
+        } else {
+            NUMBER - 40
+        };
+        let (mut y, mut rest) = (bottom, &*words);
+        while !rest.is_empty() {
+            let (line, after) = break_line(rest, LAST_COLUMNS);
+            y += 20;
+            push_text(out, (left, y), class, line);
+            rest = after;
         }
+        y
     }
 }
 
@@ -428,7 +435,7 @@ fn text(written: Vec<u8>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conversation::Flags;
+    use crate::conversation::{Flags, Note};
     use crate::view::testing::{START, Scene, hello};
     use proptest::prelude::*;
 
