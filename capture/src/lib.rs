@@ -48,6 +48,8 @@ pub mod frame;
 #[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod pipeline;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod run;
 pub mod source;
 #[cfg(target_os = "linux")]
 mod sys;

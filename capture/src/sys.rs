@@ -10,6 +10,10 @@ use nix::libc;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd as _;
+#[cfg(feature = "live")]
+use std::os::unix::process::ExitStatusExt as _;
+#[cfg(feature = "live")]
+use std::process::ExitStatus;
 
 /// Which side of a fork this is.
 #[derive(Debug)]
@@ -35,6 +39,26 @@ pub(crate) fn fork_single_threaded() -> io::Result<Side> {
     match unsafe { nix::unistd::fork() }? {
         nix::unistd::ForkResult::Parent { child } => Ok(Side::Parent(child)),
         nix::unistd::ForkResult::Child => Ok(Side::Child),
+    }
+}
+
+/// Takes note of a child that has ended; `None` when there are children, but none has.
+///
+/// Knows signals without a name too, unlike its safe wrapper.
+///
+/// # Errors
+/// `ECHILD` when there are no children.
+#[cfg(feature = "live")]
+pub(crate) fn reap() -> io::Result<Option<(nix::unistd::Pid, ExitStatus)>> {
+    let mut status = 0;
+    // SAFETY: the status is written to a place that outlives the call.
+    match unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        pid => Ok(Some((
+            nix::unistd::Pid::from_raw(pid),
+            ExitStatus::from_raw(status),
+        ))),
     }
 }
 

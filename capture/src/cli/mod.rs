@@ -5,6 +5,7 @@
 
 mod options;
 mod read;
+mod run;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write as _};
@@ -16,6 +17,9 @@ const DONE: u8 = 0;
 const DAMAGED: u8 = 1;
 /// Exit status for a mistake in the arguments.
 const USAGE: u8 = 2;
+/// Exit status when the system does not permit it.
+#[cfg(feature = "live")]
+const NOT_PERMITTED: u8 = 3;
 
 /// Shows the lab's traffic: the handshake step by step, the text of both directions, who closed first.
 #[derive(Debug, Parser)]
@@ -42,6 +46,8 @@ struct Arguments {
 enum Command {
     /// Shows a saved file: pcap or pcapng.
     Read(Box<read::Arguments>),
+    /// Runs a command in a private network and shows all of its traffic; needs no privileges.
+    Run(Box<run::Arguments>),
 }
 
 /// Runs the command line of this process.
@@ -57,6 +63,7 @@ pub fn main() -> ExitCode {
     };
     let done = match &arguments.command {
         Command::Read(arguments) => read::run(arguments),
+        Command::Run(arguments) => run::run(arguments),
     };
     match done {
         Ok(status) => ExitCode::from(status),
