@@ -120,7 +120,7 @@ impl News {
 pub struct Outcome {
     /// How the command ended.
     pub command: CommandEnd,
-    /// Whether something it had started was still running then; it is not any more.
+    /// Whether something it had started did not end by itself and was ended.
     pub leftovers: bool,
     /// How many frames there were.
     pub capture: Option<Ended>,
@@ -209,7 +209,8 @@ impl Prepared {
 
     /// Runs the command to its end, hands its frames to `sink`, and ends what it leaves running.
     ///
-    /// A sink that fails ends the capture, not the command.
+    /// A sink that fails ends the capture, not the command. This process gives up its standard input and output, so
+    /// that they are the command's alone.
     ///
     /// # Errors
     /// When the command cannot be looked after; it is ended then.
@@ -238,9 +239,7 @@ impl Prepared {
             }
             None => (CommandEnd::Killed, false),
         };
-        if leftovers {
-            running.settle(sink);
-        }
+        let leftovers = leftovers && running.settle(sink);
         Ok(Outcome {
             command,
             leftovers,
@@ -300,8 +299,8 @@ impl Running {
 
     /// Captures until whoever is left has read what was sent to it and answered, as far as the kernel's tables tell:
     /// nothing is unread, no connection is half open or half closed, and nothing was sent for a moment. Not for
-    /// longer than a second: some never answer.
-    fn settle(&mut self, sink: &mut dyn FrameSink) {
+    /// longer than a second: some never answer. Says whether anybody is left in the end.
+    fn settle(&mut self, sink: &mut dyn FrameSink) -> bool {
         let end = Instant::now() + LONGEST_SETTLING;
         loop {
             let before = self.ended.map(|ended| ended.frames);
@@ -320,13 +319,15 @@ impl Running {
                 .outside
                 .take_signals()
                 .is_ok_and(|none| none.is_empty());
-            if is_over
-                || is_hurried
+            if is_over {
+                return false;
+            }
+            if is_hurried
                 || self.trouble.is_some()
                 || (is_quiet && !is_unsettled())
                 || Instant::now() >= end
             {
-                return;
+                return true;
             }
         }
     }
@@ -414,7 +415,7 @@ fn first_process(command: &[OsString], wait_for: OwnedFd, tell: OwnedFd) -> io::
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGCHLD);
     signals.add(Signal::SIGTERM);
-    signals.thread_block()?;
+    let before = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let arrived = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)?;
 
     // No word, but an end: the parent was gone before its death could be a signal.
@@ -423,9 +424,10 @@ fn first_process(command: &[OsString], wait_for: OwnedFd, tell: OwnedFd) -> io::
     }
     let mut tell = File::from(tell);
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    // The mask is empty again in the command, as the standard library has it.
-    let started = Command::new(program).args(arguments).spawn();
-    let main = match started {
+    let mut prepared = Command::new(program);
+    prepared.args(arguments);
+    sys::with_signal_mask(&mut prepared, before);
+    let main = match prepared.spawn() {
         Ok(child) => Pid::from_raw(child.id().cast_signed()),
         Err(error) => {
             let errno = error.raw_os_error().unwrap_or(nix::libc::EINVAL);

@@ -7,13 +7,15 @@
 //! This is the only module with unsafe code.
 
 use nix::libc;
+#[cfg(feature = "live")]
+use nix::sys::signal::SigSet;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd as _;
 #[cfg(feature = "live")]
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 #[cfg(feature = "live")]
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 /// Which side of a fork this is.
 #[derive(Debug)]
@@ -59,6 +61,15 @@ pub(crate) fn reap() -> io::Result<Option<(nix::unistd::Pid, ExitStatus)>> {
             nix::unistd::Pid::from_raw(pid),
             ExitStatus::from_raw(status),
         ))),
+    }
+}
+
+/// Makes a command start with these signals held back, whatever the process that starts it holds back.
+#[cfg(feature = "live")]
+pub(crate) fn with_signal_mask(command: &mut Command, mask: SigSet) {
+    // SAFETY: between fork and exec only sigprocmask is called, which is async-signal-safe, and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || Ok(mask.thread_set_mask()?));
     }
 }
 

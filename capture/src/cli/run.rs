@@ -50,6 +50,7 @@ pub(crate) fn run(_arguments: &Arguments) -> anyhow::Result<u8> {
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod here {
     use super::Arguments;
+    use crate::cli::options::Colour;
     use crate::cli::{DAMAGED, NOT_PERMITTED, USAGE};
     use crate::frame::{Frame, LinkType};
     use crate::namespace;
@@ -60,6 +61,7 @@ mod here {
     use crate::text;
     use crate::time::Timestamp;
     use crate::view::blocks::Order;
+    use anstream::{AutoStream, ColorChoice};
     use anyhow::Context as _;
     use nix::errno::Errno;
     use std::ffi::OsStr;
@@ -76,7 +78,11 @@ mod here {
         let mut view = arguments.view.clone();
         view.all |= view.ports.is_empty();
         let on_terminal = arguments.output.is_none() && io::stderr().is_terminal();
-        let setup = view.setup(Order::ByConversation, on_terminal)?;
+        let mut setup = view.setup(Order::ByConversation, on_terminal)?;
+        if view.color == Colour::Auto {
+            setup.style.colour =
+                on_terminal && AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+        }
         // Files are made before anything else, with the rights of whoever called.
         let writer: Box<dyn Write> = match &arguments.output {
             Some(path) => Box::new(create(path)?),
@@ -106,8 +112,11 @@ mod here {
             Ok(outcome) => outcome,
             Err(error) => return Ok(refused(&error)),
         };
-        let whole = audience.finish(arguments, &view, &outcome)?;
         let status = status(&outcome, &arguments.command[0]);
+        if matches!(outcome.command, CommandEnd::NotStarted(_)) {
+            return Ok(status);
+        }
+        let whole = audience.finish(arguments, &view, &outcome)?;
         Ok(if status == 0 && !whole {
             DAMAGED
         } else {
@@ -135,7 +144,7 @@ mod here {
             RunError::Network(_) => return USAGE,
             _ => return NOT_PERMITTED,
         };
-        say("what helps, one of these:");
+        say("what helps here:");
         let program = std::env::current_exe().unwrap_or_else(|_| "capture".into());
         let program = program.display();
         let mut lines = advice;
