@@ -55,14 +55,45 @@ for candidate in apt-get dnf pacman apk brew; do
     fi
 done
 
-# package PROGRAM: the package of this package manager that brings the program; nothing for the compiler
-# and make of a Mac, which come from Apple.
+# has_libpcap: libpcap's development files are no program. They are there when the linker finds the library
+# under its plain name, or its header is in one of the usual folders.
+has_libpcap() {
+    if has cc; then
+        for file in libpcap.so libpcap.a; do
+            case "$(cc -print-file-name=$file 2>/dev/null)" in
+            /*) return 0 ;;
+            esac
+        done
+    fi
+    for folder in /usr/include /usr/local/include /opt/homebrew/include \
+        /Library/Developer/CommandLineTools/SDKs/MacOSX.sdk/usr/include; do
+        if [ -e "$folder/pcap/pcap.h" ]; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# is_there NAME: whether the program is here, or what goes by that name in this script.
+is_there() {
+    case "$1" in
+    libpcap) has_libpcap ;;
+    *) has "$1" ;;
+    esac
+}
+
+# package NAME: the package of this package manager that brings the program; nothing for the compiler, make
+# and libpcap of a Mac, which come from Apple.
 package() {
     case "$package_manager:$1" in
     apt-get:cc | apt-get:gcc) echo gcc libc6-dev ;;
     dnf:cc | dnf:gcc) echo gcc glibc-devel ;;
     apk:cc | apk:gcc) echo gcc musl-dev ;;
-    brew:cc | brew:gcc | brew:make) ;;
+    brew:cc | brew:gcc | brew:make | brew:libpcap) ;;
+    apt-get:libpcap | apk:libpcap) echo libpcap-dev ;;
+    dnf:libpcap) echo libpcap-devel ;;
+    dnf:tshark | pacman:tshark) echo wireshark-cli ;;
+    brew:tshark) echo wireshark ;;
     *:cc) echo gcc ;;
     pacman:python3) echo python ;;
     brew:node) echo node ;;
@@ -74,9 +105,9 @@ package() {
 missing=''
 packages=''
 
-# need PROGRAM PURPOSE: notes what has to be installed if the program is not there.
+# need NAME PURPOSE: notes what has to be installed if it is not there.
 need() {
-    if has "$1"; then
+    if is_there "$1"; then
         say "  found    $1 ($2)"
     else
         say "  MISSING  $1 ($2)"
@@ -90,12 +121,14 @@ need() {
     fi
 }
 
-say "Programs of the system:"
+say "Of the system:"
 need cc "links every Rust program"
+need libpcap "development files: what capture captures with"
 need gcc "builds the C fixtures of the harness's tests"
 need make "builds the C fixtures of the harness's tests"
 need python3 "runs the Python fixtures of the harness's tests"
 need node "runs the JavaScript fixtures of the harness's tests"
+need tshark "the tests compare what capture shows with Wireshark's own reading"
 
 # rust_is_new_enough VERSION: 1.95.0 against 1.95, number by number.
 rust_is_new_enough() {
@@ -141,7 +174,8 @@ explain_rust() {
 install_command() {
     # shellcheck disable=SC2086
     case "$package_manager" in
-    apt-get) echo apt-get install -y --no-install-recommends $packages ;;
+    # Some packages would ask a question, tshark's among them (whether ordinary users may capture: no).
+    apt-get) echo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages ;;
     dnf) echo dnf install -y $packages ;;
     pacman) echo pacman -S --needed --noconfirm $packages ;;
     apk) echo apk add $packages ;;
@@ -152,8 +186,8 @@ install_command() {
 status=0
 if [ -n "$missing" ] && [ "$package_manager" = brew ]; then
     case " $missing " in
-    *" cc "* | *" gcc "* | *" make "*)
-        complain "the C compiler and make come from Apple; run:  xcode-select --install"
+    *" cc "* | *" gcc "* | *" make "* | *" libpcap "*)
+        complain "the C compiler, make and libpcap come from Apple; run:  xcode-select --install"
         status=1
         ;;
     esac
@@ -191,9 +225,9 @@ elif [ -n "$missing" ]; then
                 complain "that failed; its own message is above. To try by hand:  ${as_root:+$as_root }$command"
                 status=1
             else
-                for program in $missing; do
-                    if ! has "$program"; then
-                        complain "$program is still not found after installing it; is its folder in PATH?"
+                for wanted in $missing; do
+                    if ! is_there "$wanted"; then
+                        complain "$wanted is still not found after installing it; is its folder in PATH?"
                         status=1
                     fi
                 done

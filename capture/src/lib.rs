@@ -52,6 +52,8 @@ pub mod listeners;
 pub mod namespace;
 pub mod permission;
 pub mod pipeline;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod run;
 pub mod source;
 #[cfg(target_os = "linux")]
 mod sys;

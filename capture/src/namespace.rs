@@ -18,6 +18,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 /// How far a process is secluded from the rest of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +104,37 @@ pub fn limit_loopback(octets: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Commands that may have this system allow private networks, as far as its settings tell.
+pub fn advice() -> Vec<String> {
+    let setting = |name: &str| {
+        std::fs::read_to_string(format!("/proc/sys/{name}"))
+            .ok()
+            .map(|value| value.trim().to_owned())
+    };
+    let is_container =
+        Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists();
+    advice_for(setting, is_container)
+}
+
+fn advice_for(setting: impl Fn(&str) -> Option<String>, is_container: bool) -> Vec<String> {
+    let mut advice = Vec::new();
+    if setting("kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
+        advice.push("sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0    (Ubuntu: until the next start)".to_owned());
+    }
+    if setting("kernel/unprivileged_userns_clone").as_deref() == Some("0") {
+        advice.push("sudo sysctl -w kernel.unprivileged_userns_clone=1".to_owned());
+    }
+    for kind in ["user", "net", "pid", "mnt"] {
+        if setting(&format!("user/max_{kind}_namespaces")).as_deref() == Some("0") {
+            advice.push(format!("sudo sysctl -w user.max_{kind}_namespaces=15000"));
+        }
+    }
+    if is_container {
+        advice.push("start the container with: --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined".to_owned());
+    }
+    advice
+}
+
 /// Leaves namespaces for new ones.
 fn leave(mut flags: CloneFlags, user: bool) -> io::Result<()> {
     if user {
@@ -150,4 +182,54 @@ fn mount_proc() -> io::Result<()> {
 
 fn named(step: &str, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{step}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_follows_the_settings() {
+        #[track_caller]
+        fn check(settings: &[(&str, &str)], is_container: bool, expected: &[&str]) {
+            let setting = |name: &str| {
+                let found = settings.iter().find(|(there, _)| *there == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let advice = advice_for(setting, is_container);
+            assert_eq!(advice.len(), expected.len(), "{advice:?}");
+            for (line, part) in advice.iter().zip(expected) {
+                assert!(line.contains(part), "{line}");
+            }
+        }
+        check(&[], false, &[]);
+        check(
+            &[
+                ("kernel/unprivileged_userns_clone", "1"),
+                ("user/max_user_namespaces", "15000"),
+                ("kernel/apparmor_restrict_unprivileged_userns", "0"),
+            ],
+            false,
+            &[],
+        );
+        check(
+            &[("kernel/apparmor_restrict_unprivileged_userns", "1")],
+            false,
+            &["kernel.apparmor_restrict_unprivileged_userns=0"],
+        );
+        check(
+            &[
+                ("kernel/unprivileged_userns_clone", "0"),
+                ("user/max_user_namespaces", "0"),
+                ("user/max_net_namespaces", "0"),
+            ],
+            true,
+            &[
+                "kernel.unprivileged_userns_clone=1",
+                "user.max_user_namespaces=15000",
+                "user.max_net_namespaces=15000",
+                "--cap-add SYS_ADMIN",
+            ],
+        );
+    }
 }

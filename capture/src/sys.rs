@@ -7,9 +7,15 @@
 //! This is the only module with unsafe code.
 
 use nix::libc;
+#[cfg(feature = "live")]
+use nix::sys::signal::SigSet;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd as _;
+#[cfg(feature = "live")]
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+#[cfg(feature = "live")]
+use std::process::{Command, ExitStatus};
 
 /// Which side of a fork this is.
 #[derive(Debug)]
@@ -35,6 +41,35 @@ pub(crate) fn fork_single_threaded() -> io::Result<Side> {
     match unsafe { nix::unistd::fork() }? {
         nix::unistd::ForkResult::Parent { child } => Ok(Side::Parent(child)),
         nix::unistd::ForkResult::Child => Ok(Side::Child),
+    }
+}
+
+/// Takes note of a child that has ended; `None` when there are children, but none has.
+///
+/// Knows signals without a name too, unlike its safe wrapper.
+///
+/// # Errors
+/// `ECHILD` when there are no children.
+#[cfg(feature = "live")]
+pub(crate) fn reap() -> io::Result<Option<(nix::unistd::Pid, ExitStatus)>> {
+    let mut status = 0;
+    // SAFETY: the status is written to a place that outlives the call.
+    match unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        pid => Ok(Some((
+            nix::unistd::Pid::from_raw(pid),
+            ExitStatus::from_raw(status),
+        ))),
+    }
+}
+
+/// Makes a command start with these signals held back, whatever the process that starts it holds back.
+#[cfg(feature = "live")]
+pub(crate) fn with_signal_mask(command: &mut Command, mask: SigSet) {
+    // SAFETY: between fork and exec only sigprocmask is called, which is async-signal-safe, and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || Ok(mask.thread_set_mask()?));
     }
 }
 

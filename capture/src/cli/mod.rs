@@ -9,6 +9,7 @@ mod interfaces;
 mod live;
 mod options;
 mod read;
+mod run;
 #[cfg(feature = "live")]
 mod stop;
 #[cfg(not(feature = "live"))]
@@ -58,6 +59,8 @@ enum Command {
     Live(Box<live::Arguments>),
     /// Shows a saved file: pcap or pcapng.
     Read(Box<read::Arguments>),
+    /// Runs a command in a private network and shows all of its traffic; needs no privileges.
+    Run(Box<run::Arguments>),
     /// Lists what can be captured here, and says what to do where it cannot.
     Interfaces(interfaces::Arguments),
 }
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
     let done = match &arguments.command {
         Command::Live(arguments) => live::run(arguments),
         Command::Read(arguments) => read::run(arguments),
+        Command::Run(arguments) => run::run(arguments),
         Command::Interfaces(arguments) => interfaces::run(arguments),
     };
     match done {

@@ -4,7 +4,6 @@ use super::{Failure, print};
 use crate::world::{Isolation, Level};
 use miette::Result;
 use std::fmt::Write as _;
-use std::path::Path;
 
 pub(super) fn run() -> Result<u8, Failure> {
     let isolation = Isolation::probe();
@@ -57,24 +56,7 @@ fn advice(isolation: &Isolation) -> Vec<String> {
     if isolation.level >= Level::L3n {
         return Vec::new();
     }
-    let setting = |name: &str| {
-        std::fs::read_to_string(format!("/proc/sys/{name}"))
-            .ok()
-            .map(|value| value.trim().to_owned())
-    };
-    let mut advice = Vec::new();
-    if setting("kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
-        advice.push("sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0    (Ubuntu: until the next start)".to_owned());
-    }
-    if setting("kernel/unprivileged_userns_clone").as_deref() == Some("0") {
-        advice.push("sudo sysctl -w kernel.unprivileged_userns_clone=1".to_owned());
-    }
-    if setting("user/max_user_namespaces").as_deref() == Some("0") {
-        advice.push("sudo sysctl -w user.max_user_namespaces=15000".to_owned());
-    }
-    if Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists() {
-        advice.push("start the container with: --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined".to_owned());
-    }
+    let mut advice = capture::namespace::advice();
     if advice.is_empty() {
         advice.push("run the harness as root: the system refuses namespaces to ordinary users and does not say why".to_owned());
     }
