@@ -45,8 +45,12 @@ pub mod conversation;
 pub mod decode;
 pub mod expect;
 pub mod frame;
+#[cfg(feature = "live")]
+pub mod interfaces;
+pub mod listeners;
 #[cfg(target_os = "linux")]
 pub mod namespace;
+pub mod permission;
 pub mod pipeline;
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub mod run;

@@ -118,6 +118,15 @@ impl fmt::Display for Transport {
     }
 }
 
+impl From<capture::decode::Transport> for Transport {
+    fn from(transport: capture::decode::Transport) -> Self {
+        match transport {
+            capture::decode::Transport::Udp => Transport::Udp,
+            capture::decode::Transport::Tcp => Transport::Tcp,
+        }
+    }
+}
+
 /// Whether a check enforces a sentence of the sheet or gives advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -110,7 +110,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse_from(arguments);
     match arguments.command {
         None => offline::compare(&arguments.offline),
-        Some(Command::Live { datagrams }) => live::flood(datagrams),
+        Some(Command::Live { datagrams }) => live::measure(datagrams),
         Some(Command::Generate { file, scale, seed }) => {
             let truth = write_lab(&file, seed, scale)?;
             println!("{}", serde_json::to_string(&truth)?);

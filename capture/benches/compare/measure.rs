@@ -1,4 +1,4 @@
-//! What one run of a program costs: wall time and peak memory.
+//! What one run of a program costs: wall time, time on a processor and peak memory.
 //!
 //! Linux tells the peak of *all* children that were waited for, so each run is measured by a process of its own: this
 //! program, once more, which starts nothing else. What that process had in memory itself, 2 to 3 MB, is the least that
@@ -6,6 +6,7 @@
 
 use anyhow::{Context as _, bail};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::process::{Command, Stdio};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Cost {
     pub(crate) wall: Duration,
+    /// In the program and for it in the kernel: what holds when other programs take their share.
+    pub(crate) processor: Duration,
     pub(crate) peak_octets: u64,
 }
 
@@ -55,8 +58,11 @@ pub(crate) fn run_and_print(program: &[OsString]) -> anyhow::Result<()> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     // Linux counts in KiB, macOS in octets.
     let unit = if cfg!(target_os = "macos") { 1 } else { 1_024 };
+    let spent = [usage.user_time(), usage.system_time()]
+        .map(|time| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0)));
     let cost = Cost {
         wall,
+        processor: spent[0] + spent[1],
         peak_octets: u64::try_from(usage.max_rss())? * unit,
     };
     println!("{}", serde_json::to_string(&cost)?);

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-const CAPTURE: &str = env!("CARGO_BIN_EXE_capture");
+pub(super) const CAPTURE: &str = env!("CARGO_BIN_EXE_capture");
 /// How the others are told what `capture` does by itself.
 const FILTER: &str = "port 20001 or port 20002";
 const DISPLAY_FILTER: &str = "tcp.port in {20001, 20002} or udp.port in {20001, 20002}";
@@ -15,7 +15,6 @@ const DISPLAY_FILTER: &str = "tcp.port in {20001, 20002} or udp.port in {20001, 
 const TSHARK_SHARE: f64 = 1.0 / 20.0;
 /// The scale at which a file has a megabyte.
 const MEGABYTE: f64 = 1.0 / 222.6;
-const PEAK_MEMORY: f64 = 40e6;
 
 const TALK: &str = "capture read --view talk";
 const SEGMENTS: &str = "capture read --view segments";
@@ -181,42 +180,60 @@ fn run(contestants: &[Contestant], rounds: usize) -> Vec<Row> {
     rows
 }
 
+/// The medians of a row.
+#[derive(Clone, Copy)]
+struct Medians {
+    wall: f64,
+    processor: f64,
+    peak: f64,
+}
+
 impl Row {
-    /// The median of the rounds, in seconds and octets.
-    fn median(&self) -> Option<(f64, f64)> {
-        let costs = self.result.as_ref().ok()?;
-        let mut walls: Vec<f64> = costs.iter().map(|cost| cost.wall.as_secs_f64()).collect();
-        let mut peaks: Vec<f64> = costs.iter().map(|cost| cost.peak_octets as f64).collect();
-        walls.sort_by(f64::total_cmp);
-        peaks.sort_by(f64::total_cmp);
-        Some((*walls.get(walls.len() / 2)?, *peaks.get(peaks.len() / 2)?))
+    /// The medians of the rounds, in seconds and octets.
+    fn medians(&self) -> Option<Medians> {
+        let costs = self
+            .result
+            .as_ref()
+            .ok()
+            .filter(|costs| !costs.is_empty())?;
+        let median = |of: fn(&Cost) -> f64| {
+            let mut values: Vec<f64> = costs.iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        Some(Medians {
+            wall: median(|cost| cost.wall.as_secs_f64()),
+            processor: median(|cost| cost.processor.as_secs_f64()),
+            peak: median(|cost| cost.peak_octets as f64),
+        })
     }
 }
 
-fn find(rows: &[Row], name: &str) -> Option<(f64, f64)> {
-    rows.iter().find(|row| row.name == name)?.median()
+fn find(rows: &[Row], name: &str) -> Option<Medians> {
+    rows.iter().find(|row| row.name == name)?.medians()
 }
 
 fn print_table(file: &Path, rows: &[Row]) -> anyhow::Result<()> {
     let megabytes = std::fs::metadata(file)?.len() as f64 / 1e6;
     println!("\n{megabytes:.0} MB, the median of each program's rounds, output to /dev/null");
     println!(
-        "{:<40} {:>9} {:>10} {:>11} {:>12}",
-        "", "wall", "× talk", "× segments", "peak memory"
+        "{:<40} {:>9} {:>8} {:>10} {:>11} {:>12}",
+        "", "wall", "× talk", "× segments", "processor", "peak memory"
     );
-    let seconds = |name| find(rows, name).map(|(wall, _)| wall);
-    let (talk, segments) = (seconds(TALK), seconds(SEGMENTS));
+    let wall = |name| find(rows, name).map(|medians| medians.wall);
+    let (talk, segments) = (wall(TALK), wall(SEGMENTS));
     let times =
         |wall: f64, of: Option<f64>| of.map_or(String::new(), |of| format!("{:.2}", wall / of));
     for row in rows {
-        match (row.median(), &row.result) {
-            (Some((wall, peak)), _) => println!(
-                "{:<40} {:>7.3} s {:>10} {:>11} {:>9.1} MB",
+        match (row.medians(), &row.result) {
+            (Some(medians), _) => println!(
+                "{:<40} {:>7.3} s {:>8} {:>10} {:>9.3} s {:>9.1} MB",
                 row.name,
-                wall,
-                times(wall, talk),
-                times(wall, segments),
-                peak / 1e6
+                medians.wall,
+                times(medians.wall, talk),
+                times(medians.wall, segments),
+                medians.processor,
+                medians.peak / 1e6
             ),
             (None, Err(why)) => println!("{:<40} {why}", row.name),
             (None, Ok(_)) => {}
@@ -227,41 +244,56 @@ fn print_table(file: &Path, rows: &[Row]) -> anyhow::Result<()> {
 
 /// What was aimed at, beside what was reached, as far as these rows can tell.
 fn print_goals(rows: &[Row]) {
-    println!();
+    println!("\n{:<42} {:>8} {:>10}   goal", "", "by wall", "processor");
     for (view, name) in [("talk", TALK), ("segments", SEGMENTS)] {
-        let Some((own, peak)) = find(rows, name) else {
+        let Some(own) = find(rows, name) else {
             continue;
         };
-        let at_most = |of: &str, other: &str, goal: f64| {
-            if let Some((wall, _)) = find(rows, other) {
-                let ratio = own / wall;
-                say(view, of, ratio, "≤", goal, ratio <= goal);
-            }
-        };
-        let at_least = |of: &str, other: &str, goal: f64| {
-            if let Some((wall, _)) = find(rows, other) {
-                let ratio = wall / own;
-                say(view, of, ratio, "≥", goal, ratio >= goal);
-            }
-        };
-        at_most("time ÷ ngrep's", NGREP, 0.6);
-        at_most("time ÷ the bare loop's", BARE, 2.5);
-        at_least("tcpdump's time ÷ own", TCPDUMP, 12.0);
-        at_least("tshark's time (fields) ÷ own", FIELDS, 100.0);
-        say(
-            view,
+        for (what, other, goal) in [
+            ("time ÷ ngrep's", NGREP, Goal::AtMost(0.6)),
+            ("time ÷ the bare loop's", BARE, Goal::AtMost(2.5)),
+            ("tcpdump's time ÷ own", TCPDUMP, Goal::AtLeast(12.0)),
+            ("tshark's time (fields) ÷ own", FIELDS, Goal::AtLeast(100.0)),
+        ] {
+            let Some(other) = find(rows, other) else {
+                continue;
+            };
+            let ratio = |own: f64, other: f64| match goal {
+                Goal::AtMost(_) => own / other,
+                Goal::AtLeast(_) => other / own,
+            };
+            let by_wall = ratio(own.wall, other.wall);
+            println!(
+                "{view:<9} {what:<32} {by_wall:>8.2} {:>10.2}   {}",
+                ratio(own.processor, other.processor),
+                goal.verdict(by_wall)
+            );
+        }
+        let peak = own.peak / 1e6;
+        println!(
+            "{view:<9} {:<32} {peak:>8.2} {:>10}   {}",
             "peak memory in MB",
-            peak / 1e6,
-            "≤",
-            40.0,
-            peak <= PEAK_MEMORY,
+            "",
+            Goal::AtMost(40.0).verdict(peak)
         );
     }
 }
 
-fn say(view: &str, what: &str, reached: f64, relation: &str, goal: f64, met: bool) {
-    let verdict = if met { "reached" } else { "missed" };
-    println!("{view:<9} {what:<32} {reached:>7.2}   goal {relation} {goal:<6} {verdict}");
+#[derive(Clone, Copy)]
+enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Goal {
+    fn verdict(self, reached: f64) -> String {
+        let (relation, goal, met) = match self {
+            Goal::AtMost(goal) => ("≤", goal, reached <= goal),
+            Goal::AtLeast(goal) => ("≥", goal, reached >= goal),
+        };
+        let met = if met { "reached" } else { "missed" };
+        format!("{relation} {goal:<4} {met}")
+    }
 }
 
 /// Whether memory grows with the file.

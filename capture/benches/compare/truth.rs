@@ -37,10 +37,10 @@ pub(crate) fn compare(truth: &Truth, file: &Path) -> anyhow::Result<Vec<String>>
             format!("WRONG: {what}: {count} were put in, {found} were found")
         })
         .collect();
-    lines.extend(summary(truth, file)?);
+    lines.extend(totals(truth, file)?);
     if lines.is_empty() {
         lines.push(format!(
-            "found all that was put in: {} figures agree",
+            "found all that was put in: {} figures from the frames agree, and so do the totals",
             put.len()
         ));
     }
@@ -95,18 +95,50 @@ fn count(file: &Path) -> anyhow::Result<BTreeMap<&'static str, u64>> {
     Ok(counts)
 }
 
-/// From the totals that the summary ends with: its last JSON line, `{"total":…}`.
-fn summary(_truth: &Truth, file: &Path) -> anyhow::Result<Vec<String>> {
-    let mut total = None;
-    lines(file, "summary", |line| {
-        if !line["total"].is_null() {
-            total = Some(line["total"].clone());
+/// From the totals that the summary ends with: its last JSON line, `{"total":{…}}`.
+fn totals(truth: &Truth, file: &Path) -> anyhow::Result<Vec<String>> {
+    let mut total = Value::Null;
+    lines(file, "summary", |mut line| {
+        if line["total"].is_object() {
+            total = line["total"].take();
         }
     })?;
-    let Some(_total) = total else {
-        return Ok(vec!["the summary has no line with totals".to_owned()]);
-    };
-    Ok(Vec::new())
+    let left_out = total["left_out"].as_array().into_iter().flatten();
+    let left_out: u64 = left_out.filter_map(|row| row["frames"].as_u64()).sum();
+    let (tcp, udp) = (&truth.tcp, &truth.udp);
+    let put = [
+        ("conversations", tcp.conversations + udp.conversations),
+        ("tcp", tcp.conversations),
+        ("udp", udp.conversations),
+        ("complete", tcp.complete),
+        ("refused", tcp.refused),
+        ("unanswered", tcp.unanswered),
+        ("reset", tcp.reset),
+        ("closed", tcp.closed),
+        // ICMP messages are about packets, and none of them.
+        ("packets", truth.lab_frames - udp.unreachable),
+        ("octets", tcp.octets + udp.octets),
+        (
+            "retransmissions",
+            tcp.retransmissions + tcp.after_loss + tcp.syns_again,
+        ),
+        ("out_of_order", tcp.reordered),
+        ("requests", udp.requests),
+        ("answered", udp.answered),
+    ];
+    let mut found: Vec<(&str, u64, Option<u64>)> = put
+        .into_iter()
+        .map(|(what, count)| (what, count, total[what].as_u64()))
+        .collect();
+    found.push(("left_out", truth.other_frames, Some(left_out)));
+    Ok(found
+        .into_iter()
+        .filter(|(_, put, found)| *found != Some(*put))
+        .map(|(what, put, found)| match found {
+            Some(found) => format!("WRONG: total {what}: {put} were put in, {found} were found"),
+            None => format!("WRONG: total {what}: {put} were put in, the summary does not say"),
+        })
+        .collect())
 }
 
 fn lines(file: &Path, view: &str, mut each: impl FnMut(Value)) -> anyhow::Result<()> {

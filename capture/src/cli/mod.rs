@@ -3,9 +3,19 @@
 //! Exit status: 0 done · 1 the file is damaged, or an expectation was not met · 2 a mistake in the arguments ·
 //! 3 not permitted, with the command that helps.
 
+#[cfg(feature = "live")]
+mod interfaces;
+#[cfg(feature = "live")]
+mod kept;
+#[cfg(feature = "live")]
+mod live;
 mod options;
 mod read;
 mod run;
+#[cfg(feature = "live")]
+mod stop;
+#[cfg(not(feature = "live"))]
+mod without_live;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write as _};
@@ -17,9 +27,12 @@ const DONE: u8 = 0;
 const DAMAGED: u8 = 1;
 /// Exit status for a mistake in the arguments.
 const USAGE: u8 = 2;
-/// Exit status when the system does not permit it.
+/// Exit status when capturing is not permitted.
 #[cfg(feature = "live")]
 const NOT_PERMITTED: u8 = 3;
+
+#[cfg(not(feature = "live"))]
+use without_live::{self as live, self as interfaces};
 
 /// Shows the lab's traffic: the handshake step by step, the text of both directions, who closed first.
 #[derive(Debug, Parser)]
@@ -44,10 +57,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows the lab's traffic as it happens.
+    Live(Box<live::Arguments>),
     /// Shows a saved file: pcap or pcapng.
     Read(Box<read::Arguments>),
     /// Runs a command in a private network and shows all of its traffic; needs no privileges.
     Run(Box<run::Arguments>),
+    /// Lists what can be captured here, and says what to do where it cannot.
+    Interfaces(interfaces::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -62,8 +79,10 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match &arguments.command {
+        Command::Live(arguments) => live::run(arguments),
         Command::Read(arguments) => read::run(arguments),
         Command::Run(arguments) => run::run(arguments),
+        Command::Interfaces(arguments) => interfaces::run(arguments),
     };
     match done {
         Ok(status) => ExitCode::from(status),

@@ -3,7 +3,9 @@
 use super::note::{Note, Notes};
 use super::state::{Happening, State};
 use super::stream::{Arrival, News, Outbox, Stream};
-use super::{Close, Conversation, Direction, Flags, Handshake, HandshakeSegment, SegmentFacts};
+use super::{
+    Close, Conversation, Direction, Flags, Handshake, HandshakeSegment, Role, SegmentFacts,
+};
 use crate::decode::{Packet, Segment};
 use crate::time::Timestamp;
 
@@ -22,6 +24,43 @@ struct Window {
     scale: Option<u8>,
     /// As it stood in the last segment.
     raw: Option<u16>,
+}
+
+/// A segment on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passing<'a> {
+    pub(super) number: u64,
+    pub(super) time: Timestamp,
+    pub(super) direction: Direction,
+    pub(super) packet: &'a Packet<'a>,
+    pub(super) segment: &'a Segment,
+}
+
+impl Passing<'_> {
+    /// The place of its sender in arrays with a place for each side.
+    const fn own(&self) -> usize {
+        self.direction.index()
+    }
+
+    /// The place of its receiver.
+    const fn peers(&self) -> usize {
+        self.direction.reverse().index()
+    }
+
+    /// As it is remembered when it opens a connection.
+    fn opening(&self) -> HandshakeSegment {
+        HandshakeSegment {
+            number: self.number,
+            time: self.time,
+            flags: self.segment.flags,
+            seq_raw: self.segment.seq,
+            ack_raw: self
+                .segment
+                .flags
+                .has(Flags::ACK)
+                .then_some(self.segment.ack),
+        }
+    }
 }
 
 impl Tcp {
@@ -47,21 +86,24 @@ impl Tcp {
             }
     }
 
-    /// Takes in a segment that goes in `direction`.
+    /// Takes in the next segment.
     pub(super) fn take(
         &mut self,
         info: &mut Conversation,
-        direction: Direction,
-        packet: &Packet<'_>,
-        segment: &Segment,
-        (number, time): (u64, Timestamp),
+        passing: &Passing<'_>,
         outbox: &mut Outbox,
         notes: &mut Notes,
     ) -> SegmentFacts {
+        let Passing {
+            number,
+            time,
+            direction,
+            packet,
+            segment,
+        } = *passing;
         let flags = segment.flags;
-        let own = direction.index();
-        let peers = direction.reverse().index();
-        self.begin_offsets(info, direction, segment, notes);
+        let (own, peers) = (passing.own(), passing.peers());
+        self.begin_offsets(info, passing, notes);
         let seq = self.streams[own].offset(segment.seq).unwrap_or(0);
         let ack = if flags.has(Flags::ACK) {
             self.streams[peers].offset(segment.ack)
@@ -84,43 +126,29 @@ impl Tcp {
             }
         }
         if flags.has(Flags::RST) {
-            self.reset(info, direction, time, outbox, notes);
+            self.reset(info, passing, outbox, notes);
             return facts;
         }
         if flags.has(Flags::SYN) {
-            self.open(info, direction, segment, (number, time), notes);
+            self.open(info, passing, notes);
         }
-        self.take_payload(
-            info,
-            direction,
-            packet,
-            &facts,
-            (number, time),
-            outbox,
-            notes,
-        );
+        self.take_payload(info, passing, &facts, outbox, notes);
         if let Some(ack) = ack {
-            self.acknowledge(info, direction, packet, segment, ack, (number, time), notes);
+            self.acknowledge(info, passing, ack, notes);
         }
-        self.note_window(info, direction, segment, notes);
+        self.note_window(info, passing, notes);
         if flags.has(Flags::FIN) {
             let at = seq + i64::from(flags.has(Flags::SYN)) + i64::from(packet.payload_len);
-            self.close(info, direction, at, ack, time, outbox, notes);
+            self.close(info, passing, (at, ack), outbox, notes);
         }
         facts
     }
 
     /// Finds out where each side's numbers begin.
-    fn begin_offsets(
-        &mut self,
-        info: &mut Conversation,
-        direction: Direction,
-        segment: &Segment,
-        notes: &mut Notes,
-    ) {
+    fn begin_offsets(&mut self, info: &mut Conversation, passing: &Passing<'_>, notes: &mut Notes) {
+        let segment = passing.segment;
         let flags = segment.flags;
-        let own = direction.index();
-        let peers = direction.reverse().index();
+        let (own, peers) = (passing.own(), passing.peers());
         if self.streams[own].base().is_none() {
             if flags.has(Flags::SYN) {
                 self.streams[own].begin_with_syn(segment.seq);
@@ -146,16 +174,9 @@ impl Tcp {
     }
 
     /// A SYN, with or without ACK.
-    fn open(
-        &mut self,
-        info: &mut Conversation,
-        direction: Direction,
-        segment: &Segment,
-        (number, time): (u64, Timestamp),
-        notes: &mut Notes,
-    ) {
-        let own = direction.index();
-        let peers = direction.reverse().index();
+    fn open(&mut self, info: &mut Conversation, passing: &Passing<'_>, notes: &mut Notes) {
+        let segment = passing.segment;
+        let (own, peers) = (passing.own(), passing.peers());
         let answers = segment.flags.has(Flags::ACK);
         let place = usize::from(answers);
         if let Some(earlier) = info.opening[place]
@@ -168,7 +189,7 @@ impl Tcp {
         self.streams[own].take_control(0);
         notes.push(Note::Handshake(1 + u8::from(answers)));
         if info.opening[place].is_none() {
-            info.opening[place] = Some(opening_segment(number, time, segment));
+            info.opening[place] = Some(passing.opening());
         }
         info.states[own] = info.states[own].after(Happening::SendsSyn);
         if answers {
@@ -191,22 +212,21 @@ impl Tcp {
     }
 
     /// Text, and what its place says.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one segment, each needed once"
-    )]
     fn take_payload(
         &mut self,
         info: &mut Conversation,
-        direction: Direction,
-        packet: &Packet<'_>,
+        passing: &Passing<'_>,
         facts: &SegmentFacts,
-        (number, time): (u64, Timestamp),
         outbox: &mut Outbox,
         notes: &mut Notes,
     ) {
-        let own = direction.index();
-        let peers = direction.reverse().index();
+        let Passing {
+            number,
+            time,
+            packet,
+            ..
+        } = *passing;
+        let (own, peers) = (passing.own(), passing.peers());
         let start = facts.seq + i64::from(facts.flags.has(Flags::SYN));
         let end = start + i64::from(packet.payload_len);
         let stream = &mut self.streams[own];
@@ -277,22 +297,20 @@ impl Tcp {
     }
 
     /// What an acknowledgment says to the other direction.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one segment, each needed once"
-    )]
     fn acknowledge(
         &mut self,
         info: &mut Conversation,
-        direction: Direction,
-        packet: &Packet<'_>,
-        segment: &Segment,
+        passing: &Passing<'_>,
         ack: i64,
-        (number, time): (u64, Timestamp),
         notes: &mut Notes,
     ) {
-        let own = direction.index();
-        let peers = direction.reverse().index();
+        let Passing {
+            direction,
+            packet,
+            segment,
+            ..
+        } = *passing;
+        let (own, peers) = (passing.own(), passing.peers());
         let stream = &mut self.streams[peers];
         if ack > stream.acknowledged {
             stream.acknowledged = ack;
@@ -314,7 +332,7 @@ impl Tcp {
             && !segment.flags.has(Flags::SYN)
         {
             if info.bases[peers].map(|base| base.plus(1)) == Some(segment.ack) {
-                info.opening[2] = Some(opening_segment(number, time, segment));
+                info.opening[2] = Some(passing.opening());
                 info.handshake = Handshake::Complete;
                 notes.push(Note::Handshake(3));
                 info.states[peers] = info.states[peers].after(Happening::SynAcknowledged);
@@ -329,22 +347,16 @@ impl Tcp {
         }
     }
 
-    /// A FIN, whose number is `at`.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one segment, each needed once"
-    )]
+    /// A FIN, whose number is `at`, in a segment that acknowledges `ack`.
     fn close(
         &mut self,
         info: &mut Conversation,
-        direction: Direction,
-        at: i64,
-        ack: Option<i64>,
-        time: Timestamp,
+        passing: &Passing<'_>,
+        (at, ack): (i64, Option<i64>),
         outbox: &mut Outbox,
         notes: &mut Notes,
     ) {
-        let own = direction.index();
+        let (own, peers) = (passing.own(), passing.peers());
         let stream = &mut self.streams[own];
         if let Some(earlier) = stream.fin {
             if earlier == at && !notes.has(Note::Retransmission) {
@@ -358,9 +370,9 @@ impl Tcp {
             stream.highest = stream.highest.max(at + 1);
         } else {
             stream.take_control(at);
-            stream.end_message(time, outbox);
+            stream.end_message(passing.time, outbox);
         }
-        let by = direction.sender();
+        let by = passing.direction.sender();
         let (nth, close) = match info.close {
             Close::Half { by: first } if first != by => (2, Close::Both { first }),
             Close::Open => (1, Close::Half { by }),
@@ -368,7 +380,6 @@ impl Tcp {
         };
         info.close = close;
         notes.push(Note::Teardown(nth));
-        let peers = direction.reverse().index();
         let peers_fin = self.streams[peers].fin;
         if peers_fin.is_some_and(|fin| ack.is_none_or(|ack| ack <= fin)) {
             // It had not received the peer's FIN when it sent its own: they crossed.
@@ -383,15 +394,14 @@ impl Tcp {
     fn reset(
         &mut self,
         info: &mut Conversation,
-        direction: Direction,
-        time: Timestamp,
+        passing: &Passing<'_>,
         outbox: &mut Outbox,
         notes: &mut Notes,
     ) {
-        let by = direction.sender();
+        let by = passing.direction.sender();
         if self.over {
             notes.push(Note::AfterClose);
-        } else if info.handshake == Handshake::Unanswered && direction == Direction::ToClient {
+        } else if info.handshake == Handshake::Unanswered && by == Role::Server {
             info.handshake = Handshake::Refused;
             notes.push(Note::Refused);
         } else {
@@ -400,7 +410,7 @@ impl Tcp {
         }
         self.over = true;
         for stream in &mut self.streams {
-            stream.end_message(time, outbox);
+            stream.end_message(passing.time, outbox);
         }
         for state in &mut info.states {
             *state = state.after(Happening::Reset);
@@ -423,14 +433,9 @@ impl Tcp {
         }
     }
 
-    fn note_window(
-        &mut self,
-        info: &mut Conversation,
-        direction: Direction,
-        segment: &Segment,
-        notes: &mut Notes,
-    ) {
-        let own = direction.index();
+    fn note_window(&mut self, info: &mut Conversation, passing: &Passing<'_>, notes: &mut Notes) {
+        let segment = passing.segment;
+        let own = passing.own();
         let before = self.windows[own].raw.replace(segment.window);
         if segment.flags.has(Flags::SYN) || !segment.flags.has(Flags::ACK) {
             return;
@@ -457,15 +462,5 @@ impl Tcp {
                 stream.end_message(time, outbox);
             }
         }
-    }
-}
-
-fn opening_segment(number: u64, time: Timestamp, segment: &Segment) -> HandshakeSegment {
-    HandshakeSegment {
-        number,
-        time,
-        flags: segment.flags,
-        seq_raw: segment.seq,
-        ack_raw: segment.flags.has(Flags::ACK).then_some(segment.ack),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::note::{Note, Notes};
 use super::stream::{Outbox, Place};
-use super::tcp::Tcp;
+use super::tcp::{Passing, Tcp};
 use super::udp::Udp;
 use super::{
     Close, Conversation, Direction, Exchanges, Flags, Handshake, Message, RolesFrom, Sink, State,
@@ -126,7 +126,7 @@ impl Tracker {
     pub fn push(&mut self, number: u64, time: Timestamp, packet: &Packet<'_>, sink: &mut dyn Sink) {
         self.now = time;
         let since = time.nanos_since(self.swept);
-        if since >= SWEEP || since < 0 {
+        if !(0..SWEEP).contains(&since) {
             self.swept = time;
             self.retire_silent(sink);
         }
@@ -346,8 +346,14 @@ fn step(
     let kind = match (&packet.content, &mut entry.transport) {
         (Content::Segment(segment), TransportState::Tcp(tcp)) => {
             info.sent[direction.index()].packets += 1;
-            let at = (number, time);
-            let facts = tcp.take(info, direction, packet, segment, at, outbox, &mut notes);
+            let passing = Passing {
+                number,
+                time,
+                direction,
+                packet,
+                segment,
+            };
+            let facts = tcp.take(info, &passing, outbox, &mut notes);
             tcp.settle_fins(time, outbox);
             for (stream, tally) in tcp.streams.iter().zip(&mut info.sent) {
                 tally.octets = stream.told;

@@ -185,6 +185,14 @@ impl Fragments {
         std::mem::take(&mut self.lost_frames)
     }
 
+    /// Octets of memory that unfinished datagrams take.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let memory = self.waiting.values().map(Waiting::memory).sum();
+        assert_eq!(self.octets, memory, "what is counted is what is there");
+        memory
+    }
+
     fn take(&mut self, id: &DatagramId) -> Option<Waiting> {
         let waiting = self.waiting.remove(id)?;
         self.octets -= waiting.memory();

@@ -310,3 +310,6 @@ impl std::fmt::Display for Layer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,16 +7,16 @@
 use super::intake::Intake;
 use super::presenter::Presenter;
 use super::{Counts, Finished, Setup};
-use crate::decode::{Content, Packet, Unreachable};
+use crate::decode::{ChecksumOf, Content, Packet, Segment, Unreachable};
 use crate::source::file::{Damage, FileSource};
 use crate::time::Timestamp;
 use std::io::{self, Write};
-use std::ops::Range;
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 /// Packets in a batch at most.
-const PACKETS: usize = 512;
+const PACKETS: usize = 256;
 /// Octets after which a batch is handed over.
 const OCTETS: usize = 256 << 10;
 /// Batches on their way at most.
@@ -31,14 +31,31 @@ struct Batch {
     packets: Vec<Kept>,
 }
 
-/// A packet whose octets are in its batch.
+/// A packet whose octets are in its batch. Small, since every one is carried from one core to another.
 struct Kept {
     number: u64,
     time: Timestamp,
-    /// Without octets.
-    packet: Packet<'static>,
-    payload: Range<usize>,
-    quoted: Range<usize>,
+    src: SocketAddr,
+    dst: SocketAddr,
+    content: KeptContent,
+    payload: Place,
+    payload_len: u32,
+    fragments: u16,
+    wrong_checksum: Option<ChecksumOf>,
+}
+
+enum KeptContent {
+    Segment(Segment),
+    Datagram,
+    /// Rare and large.
+    Unreachable(Box<Unreachable<'static>>, Place),
+}
+
+/// Where octets are in a batch.
+#[derive(Clone, Copy)]
+struct Place {
+    start: u32,
+    len: u32,
 }
 
 impl Batch {
@@ -46,52 +63,66 @@ impl Batch {
         self.packets.len() >= PACKETS || self.octets.len() >= OCTETS
     }
 
-    fn keep(&mut self, octets: &[u8]) -> Range<usize> {
-        let start = self.octets.len();
+    fn keep(&mut self, octets: &[u8]) -> Place {
+        // A batch is handed over long before it has so many octets.
+        let start = self.octets.len() as u32;
         self.octets.extend_from_slice(octets);
-        start..self.octets.len()
+        Place {
+            start,
+            len: octets.len() as u32,
+        }
+    }
+
+    fn at(&self, place: Place) -> &[u8] {
+        &self.octets[place.start as usize..][..place.len as usize]
     }
 
     fn push(&mut self, number: u64, time: Timestamp, packet: &Packet<'_>) {
         let payload = self.keep(packet.payload);
-        let (content, quoted) = match packet.content {
-            Content::Segment(segment) => (Content::Segment(segment), 0..0),
-            Content::Datagram => (Content::Datagram, 0..0),
-            Content::Unreachable(about) => (
-                Content::Unreachable(Unreachable {
+        let content = match packet.content {
+            Content::Segment(segment) => KeptContent::Segment(segment),
+            Content::Datagram => KeptContent::Datagram,
+            Content::Unreachable(about) => {
+                let quoted = self.keep(about.quoted);
+                let about = Unreachable {
                     quoted: &[],
                     ..about
-                }),
-                self.keep(about.quoted),
-            ),
+                };
+                KeptContent::Unreachable(Box::new(about), quoted)
+            }
         };
         self.packets.push(Kept {
             number,
             time,
-            packet: Packet {
-                content,
-                payload: &[],
-                ..*packet
-            },
+            src: packet.src,
+            dst: packet.dst,
+            content,
             payload,
-            quoted,
+            payload_len: packet.payload_len,
+            fragments: packet.fragments,
+            wrong_checksum: packet.wrong_checksum,
         });
     }
 
     fn show(&self, presenter: &mut Presenter) -> io::Result<()> {
         presenter.begin(self.start);
         for kept in &self.packets {
-            let content = match kept.packet.content {
-                Content::Unreachable(about) => Content::Unreachable(Unreachable {
-                    quoted: &self.octets[kept.quoted.clone()],
-                    ..about
+            let content = match &kept.content {
+                KeptContent::Segment(segment) => Content::Segment(*segment),
+                KeptContent::Datagram => Content::Datagram,
+                KeptContent::Unreachable(about, quoted) => Content::Unreachable(Unreachable {
+                    quoted: self.at(*quoted),
+                    ..**about
                 }),
-                other => other,
             };
             let packet = Packet {
+                src: kept.src,
+                dst: kept.dst,
                 content,
-                payload: &self.octets[kept.payload.clone()],
-                ..kept.packet
+                payload: self.at(kept.payload),
+                payload_len: kept.payload_len,
+                fragments: kept.fragments,
+                wrong_checksum: kept.wrong_checksum,
             };
             presenter.packet(kept.number, kept.time, &packet)?;
         }

@@ -33,7 +33,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Octets of a frame that are kept.
 pub const SNAPLEN: u32 = super::file::MAX_FRAME_LEN;
-/// The kernel's buffer, in octets: enough for a tenth of a second of the fastest loopback traffic.
+/// The kernel's buffer, in octets: room for 37,000 small datagrams on loopback, a fifth of a second of as many as two
+/// programs can exchange.
 pub const DEFAULT_BUFFER: u32 = 16 << 20;
 
 /// So long the kernel keeps a block that is not full.
@@ -317,9 +318,6 @@ impl LiveCapture {
                 Err(error) => return Err(explain(&self.interface, &error, Vec::new)),
             };
             let time = time(&packet);
-            if until.is_some_and(|until| time > until) {
-                return Ok(Drained::Later);
-            }
             self.frames += 1;
             sink.frame(&Frame {
                 number: self.frames,
@@ -329,6 +327,10 @@ impl LiveCapture {
                 octets: packet.data,
                 comment: None,
             })?;
+            // It is handed over all the same: it cannot be put back, and this may not be the last run.
+            if until.is_some_and(|until| time > until) {
+                return Ok(Drained::Later);
+            }
         }
         Ok(Drained::Batch)
     }
@@ -379,11 +381,14 @@ enum Drained {
     Batch,
     /// There were as many as asked for.
     Count,
-    /// What comes now came after the end.
+    /// The last one came after the end.
     Later,
 }
 
-/// What this computer has to capture from. Lists it whether or not this user may.
+/// What libpcap offers beside network interfaces.
+const NO_NETWORKS: [&str; 6] = ["bluetooth", "dbus", "nflog", "nfqueue", "usbmon", "rdma"];
+
+/// The network interfaces of this computer, whether or not this user may capture there.
 ///
 /// # Errors
 /// When libpcap cannot find out.
@@ -394,6 +399,11 @@ pub fn interfaces() -> Result<Vec<Interface>, LiveError> {
     })?;
     Ok(devices
         .into_iter()
+        .filter(|device| {
+            !NO_NETWORKS
+                .iter()
+                .any(|other| device.name.starts_with(other))
+        })
         .map(|device| Interface {
             loopback: device.flags.is_loopback(),
             up: device.flags.is_up(),

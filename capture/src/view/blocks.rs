@@ -1,17 +1,20 @@
 //! Gathers a view's text by conversation, so that conversations that overlap in time are read one after the other.
 //!
 //! Conversations are written in the order in which they began, as soon as they are complete and no earlier one is still
-//! going on. What waits for that is bounded: beyond [`MOST_BUFFERED`] octets complete ones are written out of order, and
-//! if that is not enough, the others in parts, each part with a heading of its own.
+//! going on. What waits for that is bounded: beyond [`MOST_BUFFERED`] complete ones are written out of order, and if that
+//! is not enough, the others in parts, each part with a heading of its own.
 
 use super::View;
 use crate::conversation::{Conversation, Message, Sink, Step};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, Write};
 use std::mem;
 
-/// Octets of text that wait at most.
+/// Octets of memory that text may take while it waits.
 pub const MOST_BUFFERED: usize = 8 << 20;
+/// What a block takes beside its text.
+const OVERHEAD: usize = 128;
 /// Text is handed on in pieces of about this size.
 const PIECE: usize = 64 << 10;
 /// Octets of text that most conversations of the lab come to.
@@ -54,6 +57,13 @@ struct Block {
     is_complete: bool,
     /// A part of it was written already.
     in_parts: bool,
+}
+
+impl Block {
+    /// Octets of memory it takes.
+    fn size(&self) -> usize {
+        self.text.capacity() + OVERHEAD
+    }
 }
 
 impl Blocks {
@@ -144,24 +154,40 @@ impl Blocks {
                     self.newest = id + 1;
                 }
                 let spare = &mut self.spare;
-                let block = self.blocks.entry(id).or_insert_with(|| Block {
-                    text: spare.pop().unwrap_or_else(|| Vec::with_capacity(USUAL)),
-                    ..Block::default()
-                });
-                let before = block.text.len();
+                let before;
+                let block = match self.blocks.entry(id) {
+                    Entry::Occupied(entry) => {
+                        let block = entry.into_mut();
+                        before = block.size();
+                        block
+                    }
+                    Entry::Vacant(entry) => {
+                        before = 0;
+                        entry.insert(Block {
+                            text: spare.pop().unwrap_or_default(),
+                            ..Block::default()
+                        })
+                    }
+                };
                 if is_new {
                     view.begin(&mut block.text, conversation);
+                    if !block.text.is_empty() {
+                        // A view that has begun to tell will go on.
+                        block.text.reserve(USUAL);
+                    }
                 } else if block.text.is_empty() && block.in_parts {
                     view.resume(&mut block.text, conversation);
                 }
                 write(view, &mut block.text);
-                self.buffered += block.text.len() - before;
+                self.buffered += block.size() - before;
             }
         }
     }
 
     /// Writes the conversations that are complete, from the oldest on.
     fn write_complete(&mut self) {
+        // Conversations that are not shown never have a block.
+        self.advance();
         while let Some(block) = self.blocks.get(&self.next) {
             if !block.is_complete {
                 return;
@@ -176,7 +202,7 @@ impl Blocks {
         let Some(mut block) = self.blocks.remove(&id) else {
             return;
         };
-        self.buffered -= block.text.len();
+        self.buffered -= block.size();
         self.out.extend_from_slice(&block.text);
         if self.spare.len() < MOST_SPARE && block.text.capacity() <= MOST_SPARE_SIZE {
             block.text.clear();
@@ -207,9 +233,10 @@ impl Blocks {
                 let Some(block) = self.blocks.get_mut(id) else {
                     continue;
                 };
+                let before = block.size();
                 let text = mem::take(&mut block.text);
                 block.in_parts = true;
-                self.buffered -= text.len();
+                self.buffered -= before - block.size();
                 self.out.extend_from_slice(&text);
                 if self.out.len() >= PIECE {
                     self.hand_on();
@@ -222,6 +249,9 @@ impl Blocks {
 
 impl Sink for Blocks {
     fn step(&mut self, conversation: &Conversation, step: &Step<'_>) {
+        if conversation.id < self.newest && self.view.ignores(conversation, step) {
+            return;
+        }
         self.write(conversation, |view, out| view.step(out, conversation, step));
         if self.buffered > MOST_BUFFERED {
             self.make_room();

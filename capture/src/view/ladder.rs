@@ -12,9 +12,9 @@
 //! connection is drawn depends on its own steps alone; what is kept of it meanwhile has a fixed size.
 
 use super::line::{
-    alarm, bold, break_line, colour, columns, columns_of, dim, name, plain, prefix, push_address,
-    push_blanks, push_count, push_cut, push_fitting, push_number, push_number_right, push_seconds,
-    transport,
+    alarm, bold, break_line, colour, columns, columns_of, count, dim, name, plain, prefix,
+    push_address, push_blanks, push_count, push_cut, push_fitting, push_number, push_number_right,
+    push_seconds, transport,
 };
 use super::verdict;
 use super::{Style, View};
@@ -199,6 +199,40 @@ pub(super) fn push_notes(out: &mut Vec<u8>, conversation: &Conversation, step: &
         separate(out);
         let _ = write!(out, "begins with its {prefix}");
     }
+}
+
+/// What the capture does not have before this step, in words. `is_late` remembers that the beginning was told of.
+pub(super) fn absences(step: &Step<'_>, is_late: &mut bool) -> Vec<String> {
+    let mut absences = Vec::new();
+    let mut known = false;
+    for note in step.notes.iter() {
+        match note {
+            Note::JoinedLate if !*is_late => {
+                *is_late = true;
+                absences.push("the beginning was not captured".to_owned());
+            }
+            Note::NotCaptured(octets) => {
+                known = true;
+                absences.push(missing_words(octets));
+            }
+            _ => {}
+        }
+    }
+    if !known {
+        absences.extend(missing_in(step.messages));
+    }
+    absences
+}
+
+/// What messages lack, in words.
+pub(super) fn missing_in(messages: &[Message<'_>]) -> impl Iterator<Item = String> {
+    let lacking = messages.iter().filter(|message| message.missing > 0);
+    lacking.map(|message| missing_words(message.missing))
+}
+
+/// `120 octets not captured`.
+fn missing_words(octets: u64) -> String {
+    format!("{} not captured", count(octets, "octet"))
 }
 
 /// Whether a segment says nothing but "I have everything before this number".
@@ -593,20 +627,8 @@ impl Ladder {
             return;
         }
         self.push_left_out(out, conversation.transport, &mut drawing.budget);
-        for note in step.notes.iter() {
-            match note {
-                Note::JoinedLate if !drawing.late => {
-                    drawing.late = true;
-                    self.push_absence(out, "the beginning was not captured");
-                }
-                Note::NotCaptured(octets) => {
-                    let mut words = Vec::new();
-                    push_count(&mut words, octets, "octet");
-                    words.extend_from_slice(b" not captured");
-                    self.push_absence(out, &String::from_utf8_lossy(&words));
-                }
-                _ => {}
-            }
+        for words in absences(step, &mut drawing.late) {
+            self.push_absence(out, &words);
         }
         let stroke = Stroke::of(step);
         let mut label = std::mem::take(&mut self.label);
@@ -650,8 +672,12 @@ impl View for Ladder {
         self.drawings.insert(conversation.id, drawing);
     }
 
-    /// Nothing: the arrows of these messages are drawn already.
-    fn late_messages(&mut self, _: &mut Vec<u8>, _: &Conversation, _: &[Message<'_>]) {}
+    /// The arrows of these messages are drawn already; only what they lack is new.
+    fn late_messages(&mut self, out: &mut Vec<u8>, _: &Conversation, messages: &[Message<'_>]) {
+        for words in missing_in(messages) {
+            self.push_absence(out, &words);
+        }
+    }
 
     fn end(&mut self, out: &mut Vec<u8>, conversation: &Conversation) {
         let mut drawing = self.drawings.remove(&conversation.id).unwrap_or_default();
@@ -880,6 +906,16 @@ conversation 0, TCP
         check(
             &scene,
             &["                  │      ⋯ 120 octets not captured ⋯       │"],
+        );
+        let scene = Scene::tcp()
+            .says(Role::Client, b"hi")
+            .message(|message| message.missing = 7);
+        check(
+            &scene.late(),
+            &[
+                "                  │   \"hi\"                                 │",
+                "                  │       ⋯ 7 octets not captured ⋯        │",
+            ],
         );
     }
 

@@ -129,6 +129,12 @@ pub(super) fn push_count(out: &mut Vec<u8>, number: u64, thing: &str) {
     }
 }
 
+/// A number of things, as a text of its own.
+pub(super) fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 /// An address and port.
 pub(super) fn push_address(out: &mut Vec<u8>, address: SocketAddr) {
     use std::io::Write as _;

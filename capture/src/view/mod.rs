@@ -39,6 +39,11 @@ pub trait View {
     /// The first words about a conversation: called once, before its first step.
     fn begin(&mut self, out: &mut Vec<u8>, conversation: &Conversation);
 
+    /// Whether a step that is not the first has nothing in it for this view, which spares finding its place.
+    fn ignores(&self, _conversation: &Conversation, _step: &Step<'_>) -> bool {
+        false
+    }
+
     /// A step of the conversation.
     fn step(&mut self, out: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>);
 

@@ -307,6 +307,9 @@ fn push_close(out: &mut Vec<u8>, style: &Style, conversation: &Conversation) {
     }
 }
 
+/// One of the figures of a side.
+type Figure = fn(&Tally) -> u64;
+
 /// What else is remarkable.
 fn push_notes(out: &mut Vec<u8>, style: &Style, conversation: &Conversation, separator: &str) {
     let start = out.len();
@@ -348,7 +351,7 @@ fn push_notes(out: &mut Vec<u8>, style: &Style, conversation: &Conversation, sep
             out.extend_from_slice(b" answered");
         });
     }
-    let counts: [(fn(&Tally) -> u64, &str, &str); 5] = [
+    let counts: [(Figure, &str, &str); 5] = [
         (|tally| tally.retransmissions, "retransmission", ""),
         (|tally| tally.out_of_order, "segment", " out of order"),
         (|tally| tally.duplicate_acks, "duplicate ACK", ""),
@@ -635,7 +638,7 @@ impl Totals {
                 (self.requests, "request", ""),
                 (self.answered, "", "answered"),
             ],
-            false,
+            self.requests > 0,
         );
         push_row(
             out,

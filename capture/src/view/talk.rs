@@ -21,6 +21,10 @@ use crate::time::Timestamp;
 
 /// Columns of the column that says what was sent.
 const WHAT: usize = 12;
+/// A terminal with fewer columns than this gets what there is to say on lines of their own.
+const NARROW: usize = 120;
+/// Where those lines begin, and remarks.
+const INDENT: usize = 20;
 /// Columns of the column with the socket call.
 const CALL: usize = 10;
 /// Octets of a segment that no Ethernet takes in one piece.
@@ -61,19 +65,32 @@ impl Talk {
         out.extend_from_slice(b"  ");
     }
 
+    fn is_narrow(&self) -> bool {
+        (1..NARROW).contains(&self.style.width)
+    }
+
     /// The column that says what was sent, and the one with the call.
     fn what(&self, out: &mut Vec<u8>, call: &str, what: impl FnOnce(&mut Vec<u8>)) {
         let start = out.len();
         what(out);
-        let missing = WHAT.saturating_sub(out.len() - start);
-        push_blanks(out, missing);
-        plain(out, &self.style);
-        out.push(b' ');
-        dim(out, &self.style);
-        out.extend_from_slice(call.as_bytes());
-        push_blanks(out, CALL.saturating_sub(call.len()));
-        plain(out, &self.style);
-        out.push(b' ');
+        let written = out.len() - start;
+        if self.is_narrow() && call.is_empty() {
+            plain(out, &self.style);
+        } else {
+            push_blanks(out, WHAT.saturating_sub(written));
+            plain(out, &self.style);
+            out.push(b' ');
+            dim(out, &self.style);
+            out.extend_from_slice(call.as_bytes());
+            plain(out, &self.style);
+        }
+        if self.is_narrow() {
+            // What there is to say needs a line of its own.
+            out.push(b'\n');
+            push_blanks(out, INDENT);
+        } else {
+            push_blanks(out, CALL.saturating_sub(call.len()) + 1);
+        }
     }
 
     /// A step with a sentence.
@@ -150,7 +167,7 @@ impl Talk {
 
     /// A line that is about no segment of its own.
     fn remark(&self, out: &mut Vec<u8>, words: impl FnOnce(&mut Vec<u8>)) {
-        push_blanks(out, 20);
+        push_blanks(out, INDENT);
         dim(out, &self.style);
         out.extend_from_slice("⋯ ".as_bytes());
         words(out);
@@ -167,7 +184,7 @@ impl Talk {
         } else {
             self.style.width
         };
-        let room = room.clamp(40, 120) - 22;
+        let room = room.clamp(40, 120) - INDENT - 2;
         let mut column = usize::MAX;
         for word in lesson.text().split_whitespace() {
             let width = super::line::columns(word);
@@ -176,7 +193,7 @@ impl Talk {
                     plain(out, &self.style);
                     out.push(b'\n');
                 }
-                push_blanks(out, 20);
+                push_blanks(out, INDENT);
                 dim(out, &self.style);
                 out.extend_from_slice("│ ".as_bytes());
                 column = 0;
@@ -216,7 +233,7 @@ impl Talk {
             2 => {
                 self.tell(out, conversation, step, "", |out| {
                     self.push_sender(out, conversation, step);
-                    out.extend_from_slice(b" agrees: its own first number is 0, and it ");
+                    out.extend_from_slice(b" agrees: its first number is 0; it ");
                     push_expects(out, facts);
                 });
                 self.explain(out, Lesson::SynAck);
@@ -343,6 +360,15 @@ impl View for Talk {
         }
     }
 
+    /// Segments that only acknowledge, but for the last.
+    fn ignores(&self, conversation: &Conversation, step: &Step<'_>) -> bool {
+        matches!(step.kind, StepKind::Segment(_))
+            && step.notes.is_empty()
+            && step.messages.is_empty()
+            && step.payload_len == 0
+            && !matches!(conversation.close, Close::Both { .. })
+    }
+
     fn step(&mut self, out: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>) {
         let of = |direction| {
             let messages = step.messages.iter();
@@ -452,7 +478,7 @@ impl Talk {
     }
 }
 
-/// `expects 1 = 0 + 1 next`, from the numbers in the segment.
+/// `expects 1 = 0 + 1`, from the numbers in the segment.
 fn push_expects(out: &mut Vec<u8>, facts: &SegmentFacts) {
     let ack = facts.ack.unwrap_or(0);
     out.extend_from_slice(b"expects ");
@@ -464,7 +490,6 @@ fn push_expects(out: &mut Vec<u8>, facts: &SegmentFacts) {
         out.extend_from_slice(b" + ");
         push_count(out, ack.unsigned_abs() - 1, "octet");
     }
-    out.extend_from_slice(b" next");
 }
 
 /// `SYN, ACK`.

@@ -26,7 +26,7 @@ pub(crate) struct Scene {
 }
 
 enum Event {
-    Step(OwnedStep),
+    Step(Box<OwnedStep>),
     Late(Vec<OwnedMessage>),
 }
 
@@ -273,7 +273,7 @@ impl Scene {
         self.conversation.last_number = step.number;
         self.conversation.sent[direction.index()].packets += 1;
         self.events
-            .push((self.conversation.clone(), Event::Step(step)));
+            .push((self.conversation.clone(), Event::Step(Box::new(step))));
         self
     }
 

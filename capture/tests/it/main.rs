@@ -1,7 +1,13 @@
-//! The capture command as its users run it: the real command, real programs, real exit statuses.
-//!
-//! A test that needs something this machine lacks says `SKIPPED` and what is missing; with `CI=true` it fails
-//! instead.
+//! The program as a person or a script starts it.
 
+#[path = "../../benches/made/mod.rs"]
+mod made;
+
+mod difficult;
+#[cfg(feature = "live")]
+mod live;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod run;
+mod support;
+mod tshark;
+mod views;

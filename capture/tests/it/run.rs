@@ -1,5 +1,6 @@
 //! `capture run` with real programs in real namespaces.
 
+use crate::support::{has, skip};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, geteuid};
 use std::ffi::OsStr;
@@ -138,25 +139,7 @@ fn is_possible_with(programs: &[&str]) -> bool {
     if tried.status.code() == Some(3) {
         return skip(&format!("needs a private network: {}", stderr(&tried)));
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let missing: Vec<_> = programs
-        .iter()
-        .filter(|program| {
-            !std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-        })
-        .collect();
-    missing.is_empty() || skip(&format!("needs {missing:?} on the PATH"))
-}
-
-fn skip(why: &str) -> bool {
-    let test = thread::current().name().unwrap_or("a test").to_owned();
-    assert!(
-        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-        "{test} {why}"
-    );
-    // Written directly: what `eprintln!` prints in a test that passes is not shown.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {test} {why}");
-    false
+    has(programs)
 }
 
 /// Processes with this word among their arguments.

@@ -10,7 +10,8 @@ use crate::lab::Transport;
 use crate::manifest::NameStyle;
 use crate::scenario::model::{Action, SERVER};
 use crate::text;
-use crate::world::{Traffic, processes, sockets};
+use crate::world::{Traffic, processes};
+use capture::listeners::{self, Socket, State};
 use capture::namespace;
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -317,7 +318,9 @@ impl Play {
         let mut first_seen: Option<Instant> = None;
         loop {
             let sockets = self.server_sockets()?;
-            let right = sockets.iter().any(|socket| socket.transport == wanted);
+            let right = sockets
+                .iter()
+                .any(|socket| Transport::from(socket.transport) == wanted);
             if !sockets.is_empty() {
                 first_seen.get_or_insert_with(Instant::now);
             }
@@ -333,7 +336,7 @@ impl Play {
         for socket in self.server_sockets()? {
             self.recorder.record(EventKind::Listening {
                 actor: SERVER.to_owned(),
-                transport: socket.transport,
+                transport: socket.transport.into(),
                 address: socket.local,
             });
         }
@@ -341,14 +344,14 @@ impl Play {
     }
 
     /// The sockets on which the server waits for peers.
-    fn server_sockets(&self) -> io::Result<Vec<sockets::Socket>> {
+    fn server_sockets(&self) -> io::Result<Vec<Socket>> {
         let Some(server) = self.programs.get(SERVER) else {
             return Ok(Vec::new());
         };
         let inodes = processes::socket_inodes(&processes::Processes::read().family(server.pid));
-        let mut found: Vec<_> = sockets::table()?
+        let mut found: Vec<_> = listeners::table()?
             .into_iter()
-            .filter(sockets::Socket::awaits_peers)
+            .filter(Socket::awaits_peers)
             .collect();
         // In a network of its own, whatever listens before the first client is the server's, even when a process
         // that left the family holds it.
@@ -356,7 +359,7 @@ impl Play {
         {
             found.retain(|socket| inodes.contains(&socket.inode));
         }
-        found.sort_by_key(|socket| (socket.transport, socket.local));
+        found.sort_by_key(|socket| (Transport::from(socket.transport), socket.local));
         found.dedup_by_key(|socket| (socket.transport, socket.local));
         Ok(found)
     }
@@ -438,12 +441,12 @@ impl Play {
         while !self.has_ended(actor) && Instant::now() < deadline && !enough(self) {
             let inodes =
                 processes::socket_inodes(&processes::Processes::read().family(program.pid));
-            let connected = |socket: &sockets::Socket| {
-                socket.transport == Transport::Tcp
-                    && socket.state == sockets::State::Connected
+            let connected = |socket: &Socket| {
+                Transport::from(socket.transport) == Transport::Tcp
+                    && socket.state == State::Connected
                     && inodes.contains(&socket.inode)
             };
-            if sockets::table()?.iter().any(connected) {
+            if listeners::table()?.iter().any(connected) {
                 break;
             }
             // The kernel announces no connection to a bystander.

@@ -4,7 +4,8 @@
 //! long on an idle one. A program is at rest when none of its threads runs and nothing waits unread for it.
 
 use super::play::{GLANCE, Play};
-use crate::world::{processes, sockets};
+use crate::world::processes;
+use capture::listeners::{self, Socket, State};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -48,18 +49,16 @@ impl Play {
         let someone_paused = self.programs.values().any(|program| program.paused);
         self.job.seclusion.network
             && !someone_paused
-            && sockets::table().is_ok_and(|table| {
+            && listeners::table().is_ok_and(|table| {
                 table.iter().any(|socket| {
-                    matches!(
-                        socket.state,
-                        sockets::State::Connected | sockets::State::Bound
-                    ) && socket.queued > 0
+                    matches!(socket.state, State::Connected | State::Bound)
+                        && socket.queued > 0
                         && !self.is_ours(socket)
                 })
             })
     }
 
-    fn is_ours(&self, socket: &sockets::Socket) -> bool {
+    fn is_ours(&self, socket: &Socket) -> bool {
         self.peers.iter().any(|peer| {
             peer.local_addr()
                 .is_ok_and(|local| local.port() == socket.local.port())

@@ -1,13 +1,12 @@
 //! The world a scenario is played in: its network and its processes.
 //!
 //! [`isolation`] tries what this machine allows and names the level, with the namespaces that [`capture::namespace`]
-//! makes; [`sockets`], [`processes`] and [`traffic`] read the kernel's tables. A sandbox around each program and the
+//! makes; [`processes`] and [`traffic`] read the kernel's tables, [`capture::listeners`] its sockets. A sandbox around each program and the
 //! capture of the network belong here as well; they are not built yet.
 
 pub mod isolation;
 pub mod ports;
 pub mod processes;
-pub mod sockets;
 pub mod traffic;
 
 pub use isolation::{Isolation, Level};

@@ -1,8 +1,8 @@
 //! Ports on a network that is shared: who holds one, and a lock so that two runs do not meet on it.
 
 use super::processes;
-use super::sockets::{self, State};
 use crate::lab::Transport;
+use capture::listeners::{self, State};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
@@ -43,8 +43,10 @@ impl PortLock {
 /// # Errors
 /// When the socket tables cannot be read.
 pub fn holder(transport: Transport, port: u16) -> io::Result<Option<String>> {
-    let held = sockets::table()?.into_iter().find(|socket| {
-        socket.transport == transport && socket.local.port() == port && socket.state != State::Other
+    let held = listeners::table()?.into_iter().find(|socket| {
+        Transport::from(socket.transport) == transport
+            && socket.local.port() == port
+            && socket.state != State::Other
     });
     Ok(held.map(|socket| match socket.state {
         State::TimeWait => "a connection closed less than a minute ago (TIME-WAIT)".to_owned(),

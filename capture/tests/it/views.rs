@@ -1,0 +1,121 @@
+//! What the views look like, on captures that are always the same.
+
+use crate::made::difficult;
+use crate::support::read;
+use std::path::Path;
+
+/// Compares what a view shows of one difficult capture with `snapshots/capture/VIEW-NAME.snap`.
+#[track_caller]
+fn check(name: &str, view: &str, options: &[&str]) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let shown = show(folder.path(), name, &[&["--view", view], options].concat());
+    let group: String = options
+        .iter()
+        .map(|option| option.trim_start_matches('-'))
+        .collect();
+    let name = [view, &group, name].join("-").replace("--", "-");
+    snapshots::check("capture", &name, &shown);
+}
+
+fn show(folder: &Path, name: &str, options: &[&str]) -> String {
+    let all = difficult::all();
+    let difficult = all
+        .iter()
+        .find(|difficult| difficult.name == name)
+        .unwrap_or_else(|| panic!("there is no capture {name}"));
+    let file = folder.join(difficult.file_name());
+    std::fs::write(&file, &difficult.file).expect("the file can be written");
+    let output = read(&file, options);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("views write text")
+}
+
+#[test]
+fn talk_tells_a_hello() {
+    check("plain", "talk", &[]);
+}
+
+#[test]
+fn talk_fits_a_narrow_terminal() {
+    check("plain", "talk", &["--width=80"]);
+}
+
+#[test]
+fn talk_explains() {
+    check("plain", "talk", &["--explain"]);
+}
+
+#[test]
+fn talk_tells_what_goes_wrong() {
+    for name in [
+        "loss",
+        "reorder",
+        "refused",
+        "reset",
+        "zero-window",
+        "snapped",
+        "never-captured",
+        "joined-late",
+        "fast-open",
+    ] {
+        check(name, "talk", &[]);
+    }
+}
+
+#[test]
+fn talk_tells_of_datagrams() {
+    for name in [
+        "datagrams",
+        "datagram-unreachable",
+        "fragments-v4",
+        "odd-octets",
+    ] {
+        check(name, "talk", &[]);
+    }
+}
+
+#[test]
+fn segments_have_a_line_each() {
+    for name in ["plain", "keep-alive", "datagrams"] {
+        check(name, "segments", &[]);
+    }
+}
+
+#[test]
+fn json_is_as_promised() {
+    for name in ["plain", "odd-octets", "datagram-unreachable"] {
+        check(name, "segments", &["--format=json"]);
+    }
+}
+
+#[test]
+fn ladders_are_aligned_at_any_width() {
+    for name in ["plain", "loss", "reset"] {
+        check(name, "ladder", &[]);
+    }
+    check("plain", "ladder", &["--width=120"]);
+    check("datagrams", "ladder", &["--width=50"]);
+}
+
+#[test]
+fn follow_reads_as_a_transcript() {
+    for name in ["loss", "odd-octets", "snapped"] {
+        check(name, "follow", &[]);
+    }
+    check("plain", "follow", &["--format=json"]);
+}
+
+#[test]
+fn a_summary_has_a_row_for_each() {
+    for name in ["port-reuse", "datagram-unreachable"] {
+        check(name, "summary", &[]);
+    }
+    check("port-reuse", "summary", &["--format=json"]);
+}
+
+#[test]
+fn a_report_can_be_handed_in() {
+    for name in ["plain", "refused", "datagrams"] {
+        check(name, "report", &[]);
+    }
+}
