@@ -44,6 +44,8 @@ pub(crate) fn run_and_print(program: &[OsString]) -> anyhow::Result<()> {
     let began = Instant::now();
     let output = Command::new(name)
         .args(arguments)
+        // tcpflow leaves a report where it is started.
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -7,6 +7,8 @@ mod difficult;
 #[cfg(feature = "live")]
 mod live;
 #[cfg(all(feature = "live", target_os = "linux"))]
+mod models;
+#[cfg(all(feature = "live", target_os = "linux"))]
 mod run;
 mod support;
 mod tshark;
