@@ -19,7 +19,7 @@
 //! 2. [`Prepared::start`] says the word. The first process starts the command and waits for its children.
 //! 3. When the command ends, the first process tells its status on another pipe, and whether anything is left. If
 //!    nothing is, it ends. If something is, what was sent is still on its way to somebody who may answer: the capture
-//!    goes on until the network is [settled](Running::settle).
+//!    goes on until the network is settled: nothing unread, nothing half closed, and for a moment nothing sent.
 //! 4. Then the capture is over, and the first process is killed. The kernel kills everything in a process namespace
 //!    together with its first process, so nothing is left, whatever group or session it moved to; and since the capture
 //!    is over before, nobody is shown a connection that is closed by that.

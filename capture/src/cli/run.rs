@@ -10,6 +10,13 @@ use std::path::PathBuf;
 
 /// The arguments of `capture run`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The command keeps its user, folder, files, standard input and output. Other computers are out of its reach, and nothing \
+that it starts outlives it. Ctrl-C is for the command; what was captured is shown all the same.
+
+Exit status: the command's own, 128 + n when signal n ended it, 127 when there is no such command, 126 when it cannot be \
+started; 1 instead of 0 when an expectation was not met or not everything could be shown and kept. Without a command \
+that ran: 2 a mistake in the arguments, 3 private networks are not permitted, with what helps.")]
 // The private network has no traffic but the command's, so all of it is shown unless asked otherwise.
 #[command(mut_arg("ports", |ports| ports
     .default_value(None)
