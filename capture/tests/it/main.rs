@@ -7,5 +7,7 @@ mod difficult;
 #[cfg(feature = "live")]
 mod live;
 mod support;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod surroundings;
 mod tshark;
 mod views;
