@@ -1,5 +1,6 @@
 //! `capture live`: the lab's traffic as it happens.
 
+use super::kept::{Keeper, Kept, command_line};
 use super::options::{ViewOptions, stdout_is_terminal};
 use super::stop::Stop;
 use super::{DAMAGED, DONE, NOT_PERMITTED};
@@ -7,16 +8,11 @@ use crate::frame::Frame;
 use crate::listeners;
 use crate::permission::{self, Situation, System};
 use crate::pipeline::{FrameSink, Pipeline};
-use crate::source::live::{
-    self, Ended, Limits, LiveCapture, LiveError, Quiet, SNAPLEN, Settings, Why,
-};
-use crate::source::write::{InterfaceId, PcapngWriter, Statistics};
+use crate::source::live::{self, Ended, Limits, LiveCapture, LiveError, Quiet, Settings, Why};
 use crate::text;
-use crate::time::Timestamp;
 use crate::view::blocks::Order;
 use anyhow::{Context as _, bail};
 use clap::Args;
-use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -100,7 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     let mut recorder = Recorder {
         pipeline: Pipeline::new(setup, Box::new(io::stdout())),
         file: match &arguments.write {
-            Some(path) => Some(Kept::create(path, &capture)?),
+            Some(path) => Some(Keeper::create(path)?.keep(&capture)?),
             None => None,
         },
     };
@@ -229,10 +225,6 @@ pub(crate) fn advice(arguments: &[String]) -> String {
     })
 }
 
-fn command_line() -> impl Iterator<Item = String> {
-    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned())
-}
-
 /// Keeps frames and shows them.
 struct Recorder {
     pipeline: Pipeline,
@@ -257,74 +249,5 @@ impl FrameSink for Recorder {
 
     fn lab(&self) -> u64 {
         self.pipeline.lab()
-    }
-}
-
-/// The file that frames are kept in.
-struct Kept {
-    name: String,
-    writer: PcapngWriter<File>,
-    interface: InterfaceId,
-    frames: u64,
-    last: Timestamp,
-}
-
-impl Kept {
-    fn create(path: &Path, capture: &LiveCapture) -> anyhow::Result<Self> {
-        let name = text::safe(path.as_os_str().as_encoded_bytes());
-        let cannot = || format!("{name} cannot be written");
-        let file = File::create(path).with_context(cannot)?;
-        if file.is_terminal() {
-            bail!(
-                "{name} is a terminal, which would show the octets as they are; write into a file"
-            );
-        }
-        let program = concat!("capture ", env!("CARGO_PKG_VERSION"));
-        let comment = shell_words::join(command_line());
-        let mut writer = PcapngWriter::new(file, program, Some(&comment)).with_context(cannot)?;
-        let interface = writer
-            .interface(capture.interface(), capture.link_type(), SNAPLEN)
-            .with_context(cannot)?;
-        writer.flush().with_context(cannot)?;
-        Ok(Kept {
-            name,
-            writer,
-            interface,
-            frames: 0,
-            last: Timestamp::default(),
-        })
-    }
-
-    fn frame(&mut self, frame: &Frame<'_>) -> io::Result<()> {
-        self.frames += 1;
-        self.last = self.last.max(frame.time);
-        let written = self.writer.frame(self.interface, frame);
-        written.map_err(|error| self.failed(&error))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let written = self.writer.flush();
-        written.map_err(|error| self.failed(&error))
-    }
-
-    /// Adds what the kernel dropped, and returns how many frames there are.
-    fn finish(mut self, dropped: Option<u64>) -> io::Result<u64> {
-        let statistics = Statistics {
-            delivered: Some(self.frames),
-            dropped,
-        };
-        let written = self
-            .writer
-            .statistics(self.interface, self.last, &statistics)
-            .and_then(|()| self.writer.flush());
-        match written {
-            Ok(()) => Ok(self.frames),
-            Err(error) => Err(self.failed(&error)),
-        }
-    }
-
-    /// Named, and of another kind than a closed pipe on standard output, which is no failure.
-    fn failed(&self, error: &io::Error) -> io::Error {
-        io::Error::other(format!("{} cannot be written: {error}", self.name))
     }
 }

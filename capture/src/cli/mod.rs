@@ -6,6 +6,8 @@
 #[cfg(feature = "live")]
 mod interfaces;
 #[cfg(feature = "live")]
+mod kept;
+#[cfg(feature = "live")]
 mod live;
 mod options;
 mod read;

@@ -50,16 +50,15 @@ pub(crate) fn run(_arguments: &Arguments) -> anyhow::Result<u8> {
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod here {
     use super::Arguments;
+    use crate::cli::kept::{Keeper, Kept};
     use crate::cli::options::Colour;
     use crate::cli::{DAMAGED, NOT_PERMITTED, USAGE};
-    use crate::frame::{Frame, LinkType};
+    use crate::frame::Frame;
     use crate::namespace;
     use crate::pipeline::{FrameSink, Pipeline};
     use crate::run::{CommandEnd, Outcome, Prepared, RunError};
-    use crate::source::live::{LiveError, SNAPLEN};
-    use crate::source::write::{InterfaceId, PcapngWriter, Statistics};
+    use crate::source::live::LiveError;
     use crate::text;
-    use crate::time::Timestamp;
     use crate::view::blocks::Order;
     use anstream::{AutoStream, ColorChoice};
     use anyhow::Context as _;
@@ -67,7 +66,7 @@ mod here {
     use std::ffi::OsStr;
     use std::fs::File;
     use std::io::{self, IsTerminal as _, Write};
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     /// Exit status of a shell when there is no such command.
     const NO_SUCH_COMMAND: u8 = 127;
@@ -88,8 +87,8 @@ mod here {
             Some(path) => Box::new(create(path)?),
             None => Box::new(io::stderr()),
         };
-        let kept = match &arguments.write {
-            Some(path) => Some((path.clone(), create(path)?)),
+        let keeper = match &arguments.write {
+            Some(path) => Some(Keeper::create(not_stdout(path)?)?),
             None => None,
         };
         let live = setup.view.order(setup.order) == Order::AsItHappens;
@@ -101,11 +100,11 @@ mod here {
         let mut audience = Audience {
             pipeline: Pipeline::new(setup, writer),
             pipeline_failed: None,
-            keeper: match kept {
-                Some((path, file)) => Some(Keeper::new(path, file, &prepared)?),
+            file: match keeper {
+                Some(keeper) => Some(keeper.keep(prepared.capture())?),
                 None => None,
             },
-            last: Timestamp::default(),
+            file_failed: None,
             waits: on_terminal && !live,
         };
         let outcome = match prepared.start(&mut audience) {
@@ -124,15 +123,17 @@ mod here {
         })
     }
 
-    fn create(path: &Path) -> anyhow::Result<File> {
+    fn not_stdout(path: &Path) -> anyhow::Result<&Path> {
         anyhow::ensure!(
             path.as_os_str() != "-",
-            "standard output is the command's; a file is wanted"
+            "standard output is the command's; name a file instead of -"
         );
-        File::create(path).with_context(|| {
-            let name = text::safe(path.as_os_str().as_encoded_bytes());
-            format!("{name} cannot be written")
-        })
+        Ok(path)
+    }
+
+    fn create(path: &Path) -> anyhow::Result<File> {
+        let name = text::safe(path.as_os_str().as_encoded_bytes());
+        File::create(not_stdout(path)?).with_context(|| format!("{name} cannot be written"))
     }
 
     /// Says why nothing was run, and what helps.
@@ -227,18 +228,16 @@ mod here {
     struct Audience {
         pipeline: Pipeline,
         pipeline_failed: Option<io::Error>,
-        keeper: Option<Keeper>,
-        /// When the last frame came.
-        last: Timestamp,
+        file: Option<Kept>,
+        file_failed: Option<io::Error>,
         /// The command has the terminal to itself until it ends, as far as memory allows.
         waits: bool,
     }
 
     impl FrameSink for Audience {
         fn frame(&mut self, frame: &Frame<'_>) -> io::Result<()> {
-            self.last = frame.time;
-            if let Some(keeper) = &mut self.keeper {
-                keeper.keep(frame);
+            if let (Some(file), None) = (&mut self.file, &self.file_failed) {
+                self.file_failed = file.frame(frame).err();
             }
             if self.pipeline_failed.is_none() {
                 self.pipeline_failed = self.pipeline.frame(frame).err();
@@ -247,8 +246,8 @@ mod here {
         }
 
         fn pause(&mut self) -> io::Result<()> {
-            if let Some(keeper) = &mut self.keeper {
-                keeper.flush();
+            if let (Some(file), None) = (&mut self.file, &self.file_failed) {
+                self.file_failed = file.flush().err();
             }
             if self.pipeline_failed.is_none() && !self.waits {
                 self.pipeline_failed = self.pipeline.pause().err();
@@ -277,18 +276,21 @@ mod here {
             if let Some(trouble) = &outcome.trouble {
                 complain(&format!("{trouble}; what came later is not shown"));
             }
-            if let Some(lost) = outcome.capture.and_then(|ended| ended.dropped)
-                && lost > 0
-            {
+            let dropped = outcome.capture.and_then(|ended| ended.dropped);
+            if let Some(dropped @ 1..) = dropped {
+                // Counted when they leave and when they come back, as on any loopback interface.
+                let frames = dropped.div_ceil(2);
                 complain(&format!(
-                    "the system had no room for at least {lost} frames"
+                    "the kernel had no room for at least {frames} frames"
                 ));
             }
-            if let Some(keeper) = self.keeper {
-                let path = text::safe(keeper.path.as_os_str().as_encoded_bytes());
-                if let Err(error) = keeper.finish(self.last, outcome) {
-                    complain(&format!("{path} is not complete: {error}"));
-                }
+            let kept = match (self.file, self.file_failed) {
+                (_, Some(error)) => Err(error),
+                (Some(file), None) => file.finish(dropped).map(drop),
+                (None, None) => Ok(()),
+            };
+            if let Err(error) = kept {
+                complain(&error.to_string());
             }
             let finished = match self.pipeline_failed {
                 Some(error) => Err(error),
@@ -307,64 +309,6 @@ mod here {
                 Err(error) => complain(&format!("not everything could be shown: {error}")),
             }
             Ok(whole)
-        }
-    }
-
-    /// Keeps frames in a file.
-    struct Keeper {
-        path: PathBuf,
-        file: PcapngWriter<File>,
-        interface: InterfaceId,
-        failed: Option<io::Error>,
-    }
-
-    impl Keeper {
-        fn new(path: PathBuf, file: File, prepared: &Prepared) -> anyhow::Result<Self> {
-            let words: Vec<String> = std::env::args_os()
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect();
-            let program = concat!("capture ", env!("CARGO_PKG_VERSION"));
-            let capture = prepared.capture();
-            let link: LinkType = capture.link_type();
-            let begin = || {
-                let mut file = PcapngWriter::new(file, program, Some(&shell_words::join(&words)))?;
-                let interface = file.interface(capture.interface(), link, SNAPLEN)?;
-                Ok::<_, io::Error>((file, interface))
-            };
-            let (file, interface) =
-                begin().with_context(|| format!("{} cannot be written", path.display()))?;
-            Ok(Keeper {
-                path,
-                file,
-                interface,
-                failed: None,
-            })
-        }
-
-        fn keep(&mut self, frame: &Frame<'_>) {
-            if self.failed.is_none() {
-                self.failed = self.file.frame(self.interface, frame).err();
-            }
-        }
-
-        fn flush(&mut self) {
-            if self.failed.is_none() {
-                self.failed = self.file.flush().err();
-            }
-        }
-
-        fn finish(mut self, time: Timestamp, outcome: &Outcome) -> io::Result<()> {
-            if let Some(error) = self.failed {
-                return Err(error);
-            }
-            if let Some(ended) = &outcome.capture {
-                let statistics = Statistics {
-                    delivered: Some(ended.frames),
-                    dropped: ended.dropped,
-                };
-                self.file.statistics(self.interface, time, &statistics)?;
-            }
-            self.file.flush()
         }
     }
 }

@@ -318,9 +318,6 @@ impl LiveCapture {
                 Err(error) => return Err(explain(&self.interface, &error, Vec::new)),
             };
             let time = time(&packet);
-            if until.is_some_and(|until| time > until) {
-                return Ok(Drained::Later);
-            }
             self.frames += 1;
             sink.frame(&Frame {
                 number: self.frames,
@@ -330,6 +327,10 @@ impl LiveCapture {
                 octets: packet.data,
                 comment: None,
             })?;
+            // It is handed over all the same: it cannot be put back, and this may not be the last run.
+            if until.is_some_and(|until| time > until) {
+                return Ok(Drained::Later);
+            }
         }
         Ok(Drained::Batch)
     }
@@ -386,7 +387,7 @@ enum Drained {
     Batch,
     /// There were as many as asked for.
     Count,
-    /// What comes now came after the end.
+    /// The last one came after the end.
     Later,
 }
 

@@ -6,6 +6,8 @@ mod made;
 mod difficult;
 #[cfg(feature = "live")]
 mod live;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod run;
 mod support;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod surroundings;
