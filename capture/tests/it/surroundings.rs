@@ -24,8 +24,7 @@ fn output(command: &mut Command) -> Output {
 /// Whether this user may have a private network without any rights.
 fn is_possible() -> bool {
     let plain = output(Command::new(CAPTURE).args(["run", "--", "true"]));
-    plain.status.success()
-        || skip("needs private networks (see what `capture run -- true` says)")
+    plain.status.success() || skip("needs private networks (see what `capture run -- true` says)")
 }
 
 /// Whether this is root, who can take rights from what it starts.
@@ -40,7 +39,9 @@ fn a_caller_that_ignores_its_children_changes_nothing() {
     }
     // A shell that ignores a signal leaves it ignored in what it becomes.
     let script = format!("trap '' CHLD\nexec {CAPTURE} run -- sh -c '{SCRIPT}'");
-    check(&output(Command::new("timeout").args(["-k", "1", "30", "sh", "-c", &script])));
+    check(&output(
+        Command::new("timeout").args(["-k", "1", "30", "sh", "-c", &script]),
+    ));
 }
 
 #[test]
@@ -72,6 +73,8 @@ fn a_program_whose_process_is_guarded_gets_a_private_network_too() {
     permit(&guarded, 0o711);
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    command.arg(&guarded).args(["run", "--", "sh", "-c", SCRIPT]);
+    command
+        .arg(&guarded)
+        .args(["run", "--", "sh", "-c", SCRIPT]);
     check(&output(command.current_dir("/")));
 }
