@@ -11,7 +11,7 @@ use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write as _};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -155,16 +155,20 @@ fn exchange(listener: &TcpListener) {
     let here = client.local_addr().expect("an address");
     drop(client);
     // Its socket is there until the last ACK has come.
+    gone(here);
+}
+
+/// Waits until nobody has a socket with this address any more.
+///
+/// To drop it is not enough: a program that another test is just starting has a copy until it runs.
+fn gone(address: SocketAddr) {
     let begin = Instant::now();
     while table()
         .expect("the socket tables")
         .iter()
-        .any(|socket| socket.local == here)
+        .any(|socket| socket.local == address)
     {
-        assert!(
-            begin.elapsed() < DEADLINE,
-            "the client's FIN is not acknowledged"
-        );
+        assert!(begin.elapsed() < DEADLINE, "{address} is still in use");
         std::thread::yield_now();
     }
 }
@@ -239,6 +243,7 @@ fn datagrams_are_shown_and_that_nobody_listens() {
     let mut text = [0; 2];
     server.recv_from(&mut text).expect("it comes");
     drop(server);
+    gone(address);
     client.send(b"Still there?").expect("it is sent");
     client.set_read_timeout(Some(DEADLINE)).expect("not zero");
     let refused = client.recv(&mut text).expect_err("nobody answers");
