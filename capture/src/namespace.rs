@@ -58,16 +58,28 @@ pub fn enter(seclusion: Seclusion) -> io::Result<()> {
 /// Moves this process into a network of its own, with loopback up. The next child is the first process of a process
 /// namespace; this process is none of it, and cannot have a second thread any more.
 ///
-/// Root does without a user namespace where it may; where it may not, as in most containers, it needs one too.
+/// Whoever has the rights does without a user namespace, in which root would lose its rights to other users' files.
+/// Root lacks them in most containers, and needs one there too.
 ///
 /// # Errors
 /// What the system refused, as `step: reason`.
 pub fn enter_network() -> io::Result<()> {
     let flags = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID;
-    if !(nix::unistd::geteuid().is_root() && leave(flags, false).is_ok()) {
-        leave(flags, true)?;
-    }
+    // Known beforehand: a network that was made without the right to set it up cannot be left again.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    leave(flags, !has_all_rights(&status))?;
     sys::bring_loopback_up().map_err(|error| named("loopback up", error))
+}
+
+/// Whether a process with this /proc/…/status may make networks, set them up and capture in them.
+fn has_all_rights(status: &str) -> bool {
+    /// CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN: linux/capability.h.
+    const NEEDED: u64 = 1 << 12 | 1 << 13 | 1 << 21;
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & NEEDED == NEEDED)
 }
 
 /// Shows this process, and what it starts, a /proc of its own process namespace.
@@ -141,6 +153,8 @@ fn leave(mut flags: CloneFlags, user: bool) -> io::Result<()> {
         flags |= CloneFlags::CLONE_NEWUSER;
     }
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    // The maps of a program that has rights of its own (setcap) are root's to write, unless it says otherwise.
+    prctl::set_dumpable(true).map_err(|error| named("dumpable", error.into()))?;
     unshare(flags).map_err(|error| named("unshare", error.into()))?;
     if user {
         // The same ids inside as outside: files keep their owner, and programs are not root by surprise.
@@ -187,6 +201,21 @@ fn named(step: &str, error: io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_has_every_right_does_without_a_user_namespace() {
+        #[track_caller]
+        fn check(mask: &str, expected: bool) {
+            let status = format!("Name:\tcapture\nCapPrm:\t0\nCapEff:\t{mask}\nCapBnd:\t0\n");
+            assert_eq!(has_all_rights(&status), expected, "{mask}");
+        }
+        check("000001ffffffffff", true);
+        check("0000000000000000", false);
+        // What containers have: by default, and with SYS_ADMIN.
+        check("00000000a80425fb", false);
+        check("00000000a82425fb", false);
+        assert!(!has_all_rights(""));
+    }
 
     #[test]
     fn advice_follows_the_settings() {

@@ -172,6 +172,7 @@ impl Prepared {
     /// # Errors
     /// When the system refuses, or this process has several threads.
     pub fn new(command: &[OsString], mtu: Option<u32>) -> Result<Self, RunError> {
+        sys::heed_children()?;
         namespace::enter_network().map_err(RunError::Refused)?;
         if let Some(octets) = mtu {
             namespace::limit_loopback(octets).map_err(RunError::Network)?;

@@ -8,7 +8,7 @@
 
 use nix::libc;
 #[cfg(feature = "live")]
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd as _;
@@ -42,6 +42,18 @@ pub(crate) fn fork_single_threaded() -> io::Result<Side> {
         nix::unistd::ForkResult::Parent { child } => Ok(Side::Parent(child)),
         nix::unistd::ForkResult::Child => Ok(Side::Child),
     }
+}
+
+/// Wants to know when a child has ended. Whoever started this process may have had that ignored, and then the kernel
+/// neither tells nor keeps how it ended.
+///
+/// # Errors
+/// Never, as this signal can be handled.
+#[cfg(feature = "live")]
+pub(crate) fn heed_children() -> io::Result<()> {
+    // SAFETY: the default disposition runs no code in this process.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
+    Ok(())
 }
 
 /// Takes note of a child that has ended; `None` when there are children, but none has.

@@ -100,7 +100,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             None => None,
         },
     };
-    let on_loopback = is_loopback(capture.interface());
+    let on_loopback = live::is_loopback(capture.interface());
     ready(arguments, capture.interface());
     let mut tell = || {
         let ports = settings.ports.as_deref();
@@ -127,7 +127,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             }),
         },
     );
-    conclude(arguments, recorder, &capture, ended, on_loopback)
+    conclude(arguments, recorder, &capture, ended)
 }
 
 /// Shows and keeps the rest, whatever the end was.
@@ -136,7 +136,6 @@ fn conclude(
     recorder: Recorder,
     capture: &LiveCapture,
     ended: Result<Ended, LiveError>,
-    on_loopback: bool,
 ) -> anyhow::Result<u8> {
     if matches!(&ended, Ok(ended) if ended.why == Why::Stopped) && io::stderr().is_terminal() {
         // The terminal has written ^C.
@@ -171,20 +170,14 @@ fn conclude(
     words += &match dropped {
         None => String::new(),
         Some(0) => "; the kernel dropped none".to_owned(),
-        Some(dropped) => lost(dropped, on_loopback, arguments.buffer),
+        Some(dropped) => lost(dropped, arguments.buffer),
     };
     let _ = writeln!(io::stderr(), "capture: {words}");
     ended?;
     Ok(if met { DONE } else { DAMAGED })
 }
 
-/// The kernel counts a frame of a loopback interface twice, when it leaves and when it comes back.
-fn lost(dropped: u64, on_loopback: bool, buffer: u32) -> String {
-    let frames = if on_loopback {
-        dropped.div_ceil(2)
-    } else {
-        dropped
-    };
+fn lost(frames: u64, buffer: u32) -> String {
     format!(
         "; the kernel had no room for at least {frames} more: --buffer {} gives it more",
         (buffer * 4).min(1024)
@@ -219,13 +212,6 @@ fn ready(arguments: &Arguments, interface: &str) {
         io::stderr(),
         "ready: capturing on {interface}{which}, {ports}; stop with Ctrl-C"
     );
-}
-
-fn is_loopback(name: &str) -> bool {
-    live::interfaces().is_ok_and(|all| {
-        all.iter()
-            .any(|interface| interface.loopback && interface.name == name)
-    })
 }
 
 /// What helps this user on this system to run this program with these arguments.

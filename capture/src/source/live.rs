@@ -152,7 +152,7 @@ pub struct Quiet<'a> {
 pub struct Ended {
     /// Frames that were handed over.
     pub frames: u64,
-    /// Frames that the kernel had no room for, where it tells.
+    /// Frames that the kernel had no room for, where it tells: at least so many.
     pub dropped: Option<u64>,
     /// Why it ended.
     pub why: Why,
@@ -189,7 +189,7 @@ impl LiveCapture {
         };
         let capture = activate(&interface, settings.buffer)
             .map_err(|error| explain(&interface, &error, names))?;
-        let link = LinkType(u32::try_from(capture.get_datalink().0).unwrap_or(u32::MAX));
+        let link = link_type(capture.get_datalink().0);
         let mut live = LiveCapture {
             capture,
             interface,
@@ -358,7 +358,13 @@ impl LiveCapture {
 
     fn dropped(&mut self) -> Option<u64> {
         let stats = self.capture.stats().ok()?;
-        Some(u64::from(stats.dropped) + u64::from(stats.if_dropped))
+        let counted = u64::from(stats.dropped) + u64::from(stats.if_dropped);
+        Some(if counted > 0 && is_loopback(&self.interface) {
+            // There the kernel counts a frame twice, when it leaves and when it comes back.
+            counted.div_ceil(2)
+        } else {
+            counted
+        })
     }
 }
 
@@ -414,6 +420,14 @@ pub fn interfaces() -> Result<Vec<Interface>, LiveError> {
         .collect())
 }
 
+/// Whether an interface leads back to this computer.
+pub fn is_loopback(name: &str) -> bool {
+    interfaces().is_ok_and(|all| {
+        all.iter()
+            .any(|interface| interface.loopback && interface.name == name)
+    })
+}
+
 /// Where the lab takes place unless something else is asked for: the first loopback interface.
 ///
 /// libpcap's own default is the first network card.
@@ -462,6 +476,15 @@ const NANOS_PER_FRACTION: u64 = if cfg!(any(target_os = "linux", target_os = "fr
 } else {
     1_000
 };
+
+/// The number that files have for a kind of link. It is libpcap's own but for raw IP, whose own differs by system.
+fn link_type(number: i32) -> LinkType {
+    const RAW_IP: u32 = 101;
+    LinkType(match number {
+        12 | 14 => RAW_IP,
+        number => u32::try_from(number).unwrap_or(u32::MAX),
+    })
+}
 
 /// When it was captured. The field that is called `tv_usec` holds nanoseconds where those were asked for.
 fn time(packet: &Packet<'_>) -> Timestamp {
@@ -578,6 +601,14 @@ mod tests {
             &[],
             "capturing on lo: The interface disappeared",
         );
+    }
+
+    #[test]
+    fn raw_ip_has_its_number_in_files() {
+        assert_eq!(link_type(12), LinkType(101));
+        assert_eq!(link_type(14), LinkType(101));
+        assert_eq!(link_type(1), LinkType(1));
+        assert_eq!(link_type(276), LinkType(276));
     }
 
     #[test]

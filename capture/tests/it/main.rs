@@ -11,5 +11,7 @@ mod models;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod run;
 mod support;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod surroundings;
 mod tshark;
 mod views;
