@@ -1,6 +1,6 @@
 //! Which ports are the lab's, and a quick look at the ports of a frame.
 //!
-//! Half of a capture may be other programs' traffic. [`peek`] tells TCP and UDP of other ports from a few octets;
+//! Half of a capture may be other programs' traffic. `peek` tells TCP and UDP of other ports from a few octets;
 //! everything unusual (fragments, extension headers, cut short) it leaves to the full decoding, which finds the same.
 
 use super::Filtered;

@@ -3,7 +3,7 @@
 //! Whoever has frames (a file, an interface, a command in a private network) feeds them to a [`Pipeline`] and finishes
 //! it. Nothing here knows where frames come from, and nothing here reads a clock.
 //!
-//! The line has two halves: [`intake`] decodes and counts, [`presenter`] finds conversations and has them shown. A
+//! The line has two halves: `intake` decodes and counts, `presenter` finds conversations and has them shown. A
 //! pipeline does both in turn, as traffic that is just happening needs it; [`relay`] has each on a core of its own,
 //! which reads files nearly twice as fast.
 

@@ -6,7 +6,7 @@
 //! - [`blocks`]: gathers a view's text by conversation, so that conversations that overlap in time are read one
 //!   after the other.
 //! - [`talk`], [`segments`], [`ladder`], [`follow`], [`summary`], [`report`]: the views; [`json`]: JSON lines.
-//! - [`svg`]: the ladder as a picture. [`explain`]: the teaching notes. [`line`](mod@line): columns and numbers.
+//! - [`svg`]: the ladder as a picture. [`explain`]: the teaching notes. `line`: columns and numbers.
 
 pub mod blocks;
 pub mod explain;
