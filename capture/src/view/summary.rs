@@ -4,6 +4,7 @@
 //! address moves the rest of its own row only. A terminal that is too narrow gets two lines for each conversation, or
 //! more.
 
+use super::json::push_json;
 use super::line::{
     bold, break_line, columns_of, dim, plain, push_address, push_blanks, push_count, push_left,
     push_number, push_number_right, push_seconds,
@@ -481,12 +482,6 @@ impl View for SummaryJson {
     }
 
     fn resume(&mut self, _: &mut Vec<u8>, _: &Conversation) {}
-}
-
-fn push_json(out: &mut Vec<u8>, value: &impl Serialize) {
-    // A Vec takes everything, and every value has a JSON form.
-    let _ = serde_json::to_writer(&mut *out, value);
-    out.push(b'\n');
 }
 
 /// What all conversations come to.
