@@ -18,8 +18,8 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<()> {
         match reader.next() {
             Ok((len, block)) => {
                 if let PcapBlockOwned::Legacy(record) = block {
-                    let sliced = SlicedPacket::from_ethernet(record.data);
-                    black_box(sliced.is_ok_and(|packet| packet.transport.is_some()));
+                    // Looking at less would let the compiler leave out what nobody looks at.
+                    let _ = black_box(SlicedPacket::from_ethernet(record.data));
                 }
                 reader.consume(len);
             }

@@ -1,8 +1,8 @@
 //! How fast `capture` is, and how much memory it takes, beside the tools that can do some of the same.
 //!
 //! ```text
-//! cargo bench -p capture                                  the table, in two or three minutes
-//! cargo bench -p capture -- --full                        tshark on the whole file and 2 GB of input: half an hour
+//! cargo bench -p capture                                  the table, in four or five minutes
+//! cargo bench -p capture -- --full                        tshark in every round, and 2 GB of input: a quarter of an hour
 //! cargo bench -p capture -- --scale 0.1 --rounds 3        a smaller file, fewer rounds
 //! cargo bench -p capture -- live                          a flood of datagrams on loopback; may need root
 //! cargo bench -p capture -- generate lab.pcap --scale 2   only the file; its ground truth is printed

@@ -10,9 +10,6 @@ pub(super) const CAPTURE: &str = env!("CARGO_BIN_EXE_capture");
 /// How the others are told what `capture` does by itself.
 const FILTER: &str = "port 20001 or port 20002";
 const DISPLAY_FILTER: &str = "tcp.port in {20001, 20002} or udp.port in {20001, 20002}";
-/// tshark takes a minute and a half for the whole file, so by default it gets a twentieth of it, and so does the
-/// `capture` that it is compared with.
-const TSHARK_SHARE: f64 = 1.0 / 20.0;
 /// The scale at which a file has a megabyte.
 const MEGABYTE: f64 = 1.0 / 222.6;
 
@@ -60,27 +57,12 @@ pub(crate) fn compare(options: &Offline) -> anyhow::Result<()> {
         println!("{line}");
     }
 
-    let slow = [fields, follow];
-    let mut contestants = fast(&file);
-    if options.full {
-        contestants.extend(slow.iter().map(|contestant| contestant(&file)));
-    }
-    let rows = run(&contestants, options.rounds);
+    let mut rows = run(&fast(&file), options.rounds);
+    // A minute each, so they are not asked as often.
+    let slow_rounds = if options.full { options.rounds } else { 1 };
+    rows.extend(run(&[fields(&file), follow(&file)], slow_rounds));
     print_table(&file, &rows)?;
     print_goals(&rows);
-
-    if !options.full {
-        let file = folder.join("lab-twentieth.pcap");
-        write_lab(&file, options.seed, options.scale * TSHARK_SHARE)?;
-        let mut contestants: Vec<Contestant> = fast(&file)
-            .into_iter()
-            .filter(|one| one.name == TALK || one.name == SEGMENTS)
-            .collect();
-        contestants.extend(slow.iter().map(|contestant| contestant(&file)));
-        let rows = run(&contestants, options.rounds.min(3));
-        print_table(&file, &rows)?;
-        print_goals(&rows);
-    }
     memory(options, folder)
 }
 

@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 /// Packets in a batch at most.
-const PACKETS: usize = 256;
+const PACKETS: usize = 1024;
 /// Octets after which a batch is handed over.
 const OCTETS: usize = 256 << 10;
 /// Batches on their way at most.

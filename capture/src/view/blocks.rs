@@ -11,16 +11,17 @@ use std::collections::hash_map::Entry;
 use std::io::{self, Write};
 use std::mem;
 
-/// Octets of memory that text may take while it waits.
-pub const MOST_BUFFERED: usize = 8 << 20;
+/// Octets of memory that text may take while it waits. Not more than a processor's cache holds, and well over
+/// [`OVERHEAD`] for each conversation that a tracker remembers.
+pub const MOST_BUFFERED: usize = 3 << 20;
 /// What a block takes beside its text.
 const OVERHEAD: usize = 128;
 /// Text is handed on in pieces of about this size.
 const PIECE: usize = 64 << 10;
 /// Octets of text that most conversations of the lab come to.
 const USUAL: usize = 1 << 10;
-/// Emptied buffers that are kept for the next conversations, and how large they may be.
-const MOST_SPARE: usize = 256;
+/// Emptied buffers that are kept for the next conversations (as many as wait at a time), and how large they may be.
+const MOST_SPARE: usize = 4096;
 const MOST_SPARE_SIZE: usize = 16 << 10;
 
 /// In which order text is written.

@@ -119,6 +119,48 @@ pub(super) fn push_seconds(out: &mut Vec<u8>, nanos: i64, width: usize) {
     }
 }
 
+/// How a line about a packet begins: its number in 6 columns and its time, in seconds, in 10, with two blanks after each.
+///
+/// Nearly every line begins so. Numbers of a usual length are put together beside the buffer and copied at once.
+pub(super) fn push_start(out: &mut Vec<u8>, number: u64, nanos: i64) {
+    /// Columns of a number, when it is not longer.
+    const NUMBER: usize = 6;
+    /// Where the longest usual number, the whole seconds and their decimals end.
+    const ENDS: [usize; 3] = [9, 14, 21];
+    const LIMIT: u32 = 1_000_000_000;
+    let micros = u32::try_from(nanos / 1_000).ok().filter(|_| nanos >= 0);
+    match (u32::try_from(number), micros) {
+        (Ok(number), Some(micros)) if number < LIMIT && micros < LIMIT => {
+            let mut line = *b"              .        ";
+            let first = put_digits(&mut line[..ENDS[0]], number);
+            put_digits(&mut line[..ENDS[1]], micros / 1_000_000);
+            // The digit in front keeps zeros; the dot goes over it.
+            put_digits(&mut line[..ENDS[2]], 1_000_000 + micros % 1_000_000);
+            line[ENDS[1]] = b'.';
+            out.extend_from_slice(&line[first.min(ENDS[0] - NUMBER)..]);
+        }
+        _ => {
+            push_number_right(out, number, NUMBER);
+            out.extend_from_slice(b"  ");
+            push_seconds(out, nanos, 10);
+            out.extend_from_slice(b"  ");
+        }
+    }
+}
+
+/// Writes the digits of a number to the end of `room`, which has to be long enough; says where they begin.
+fn put_digits(room: &mut [u8], number: u32) -> usize {
+    let mut rest = number;
+    for place in (0..room.len()).rev() {
+        room[place] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return place;
+        }
+    }
+    0
+}
+
 /// A number of things: `1 octet`, `2 octets`.
 pub(super) fn push_count(out: &mut Vec<u8>, number: u64, thing: &str) {
     push_number(out, number);
@@ -590,6 +632,12 @@ mod tests {
             for number in [wide, small, wide >> 32] {
                 prop_assert_eq!(written(|out| push_number(out, number)), number.to_string());
                 prop_assert_eq!(written(|out| push_number_right(out, number, 9)), format!("{number:>9}"));
+                for nanos in [signed, signed % 2_000_000_000_000] {
+                    let seconds = written(|out| push_seconds(out, nanos, 10));
+                    for number in [number, number % 2_000_000_000, number % 2_000_000] {
+                        prop_assert_eq!(written(|out| push_start(out, number, nanos)), format!("{number:>6}  {seconds}  "));
+                    }
+                }
             }
             prop_assert_eq!(written(|out| push_number(out, signed)), signed.to_string());
         }

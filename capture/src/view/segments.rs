@@ -4,8 +4,8 @@
 //! number as well, so that every other can be worked out.
 
 use super::line::{
-    MOST_OCTETS, alarm, colour, dim, plain, push_address, push_blanks, push_number,
-    push_number_right, push_octets, push_seconds,
+    MOST_OCTETS, alarm, colour, dim, plain, push_address, push_blanks, push_number, push_octets,
+    push_start,
 };
 use super::{Style, View};
 use crate::conversation::{Conversation, Flags, Message, Note, Role, Step, StepKind};
@@ -39,10 +39,8 @@ impl View for Segments {
 
     fn step(&mut self, out: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>) {
         let style = &self.style;
-        push_number_right(out, step.number, 6);
-        out.extend_from_slice(b"  ");
-        push_seconds(out, step.time.nanos_since(style.start), 10);
-        out.extend_from_slice(b"  #");
+        push_start(out, step.number, step.time.nanos_since(style.start));
+        out.push(b'#');
         push_number(out, conversation.id);
         out.push(b' ');
         colour(out, style, step.direction);

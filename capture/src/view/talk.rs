@@ -7,7 +7,7 @@
 use super::explain::{Given, Lesson};
 use super::line::{
     MOST_OCTETS, alarm, bold, colour, dim, plain, prefix, push_address, push_blanks, push_count,
-    push_hex_dump, push_message, push_number, push_number_right, push_seconds, push_way,
+    push_hex_dump, push_message, push_number, push_start, push_way,
 };
 use super::verdict;
 use super::{Style, View};
@@ -18,6 +18,7 @@ use crate::conversation::{
 use crate::decode::Transport;
 use crate::text::TextKind;
 use crate::time::Timestamp;
+use std::io::Write as _;
 
 /// Columns of the column that says what was sent.
 const WHAT: usize = 12;
@@ -56,10 +57,7 @@ impl Talk {
         (number, time): (u64, Timestamp),
         direction: Direction,
     ) {
-        push_number_right(out, number, 6);
-        out.extend_from_slice(b"  ");
-        push_seconds(out, time.nanos_since(self.style.start), 10);
-        out.extend_from_slice(b"  ");
+        push_start(out, number, time.nanos_since(self.style.start));
         colour(out, &self.style, direction);
         push_way(out, &self.style, conversation, direction);
         out.extend_from_slice(b"  ");
@@ -139,7 +137,8 @@ impl Talk {
             }
             if let Some(note) = answers {
                 dim(out, &self.style);
-                out.extend_from_slice(format!("  ({note})").as_bytes());
+                // Nothing is written to a buffer in vain.
+                let _ = write!(out, "  ({note})");
                 plain(out, &self.style);
             }
             out.push(b'\n');

@@ -5,6 +5,9 @@ use std::io::{self, ErrorKind, Read};
 /// So many octets of a file are in memory at a time. Nothing that has to be looked at in one piece is longer.
 pub(super) const WINDOW_LEN: usize = 1 << 20;
 
+/// So many octets are asked for at a time: few enough to be still in the processor's cache when they are looked at.
+const READ_LEN: usize = 64 << 10;
+
 /// The reader, with what was read and not yet used up.
 ///
 /// The readers of pcap-parser hold such a window themselves, but they keep the cause of a failed read to themselves
@@ -51,7 +54,8 @@ impl Window {
             self.octets.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
-            match self.reader.read(&mut self.octets[self.end..]) {
+            let room = self.end..WINDOW_LEN.min(self.end + READ_LEN);
+            match self.reader.read(&mut self.octets[room]) {
                 Ok(0) => self.ended = true,
                 // A reader that claims more than it was given room for would be a broken one.
                 Ok(read) => self.end = (self.end + read).min(WINDOW_LEN),
