@@ -241,7 +241,10 @@ impl ViewOptions {
             && !matches!(self.view, ViewName::Follow | ViewName::Report);
         if !speaks_for_itself {
             for (reason, (count, number)) in &finished.counts.undecoded {
-                words += &format!("frame {number}: {reason} ({count} such)\n");
+                words += &match number {
+                    0 => format!("{reason} ({count} such)\n"),
+                    number => format!("frame {number}: {reason} ({count} such)\n"),
+                };
             }
         }
         if finished.counts.lab == 0 && finished.counts.frames > 0 {
@@ -249,9 +252,12 @@ impl ViewOptions {
                 true => "no frame has TCP or UDP in it\n".to_owned(),
                 false => {
                     let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
+                    let whose = match finished.counts.frames {
+                        1 => "the only frame is not".to_owned(),
+                        frames => format!("none of {frames} frames is"),
+                    };
                     format!(
-                        "none of {} frames is on port {}; --ports chooses others, --all shows everything\n",
-                        finished.counts.frames,
+                        "{whose} on port {}; --ports chooses others, --all shows everything\n",
                         ports.join(" or ")
                     )
                 }

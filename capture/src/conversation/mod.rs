@@ -258,6 +258,15 @@ impl Conversation {
         &self.sent[role.sends().index()]
     }
 
+    /// Whether the connection is over at both ends: refused, reset, or closed by both and everything acknowledged
+    /// (RFC 9293 §3.6). Segments may still be late.
+    pub fn is_over(&self) -> bool {
+        let has_ended = matches!(self.close, Close::Both { .. } | Close::Reset { .. })
+            || self.handshake == Handshake::Refused;
+        let is_gone = |state: &State| matches!(state, State::Closed | State::TimeWait);
+        self.transport == Transport::Tcp && has_ended && self.states.iter().all(is_gone)
+    }
+
     /// Messages of both sides.
     pub fn messages(&self) -> u64 {
         self.sent.iter().map(|tally| tally.messages).sum()

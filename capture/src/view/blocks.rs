@@ -6,8 +6,8 @@
 
 use super::View;
 use crate::conversation::{Conversation, Message, Sink, Step};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::mem;
 
@@ -29,7 +29,8 @@ const MOST_SPARE_SIZE: usize = 16 << 10;
 pub enum Order {
     /// One conversation after the other.
     ByConversation,
-    /// As it happens, with a heading whenever another conversation goes on.
+    /// As it happens, with a heading whenever another conversation goes on. A view may give its verdict on a connection
+    /// as soon as that is over.
     AsItHappens,
 }
 
@@ -48,6 +49,8 @@ pub struct Blocks {
     newest: u32,
     /// The conversation written about last.
     current: Option<u32>,
+    /// Conversations whose last words were said before they were forgotten.
+    ended: HashSet<u32, foldhash::fast::FixedState>,
     spare: Vec<Vec<u8>>,
     error: Option<io::Error>,
 }
@@ -82,6 +85,7 @@ impl Blocks {
             next: 0,
             newest: 0,
             current: None,
+            ended: HashSet::default(),
             spare: Vec::new(),
             error: None,
         }
@@ -144,6 +148,7 @@ impl Blocks {
                     self.out.truncate(start);
                 } else {
                     self.current = Some(id);
+                    self.ended.remove(&id);
                 }
                 if self.out.len() >= PIECE {
                     self.hand_on();
@@ -257,6 +262,14 @@ impl Sink for Blocks {
         if self.buffered > MOST_BUFFERED {
             self.make_room();
         }
+        if self.order == Order::AsItHappens
+            && self.view.ends_early()
+            && conversation.is_over()
+            && !self.ended.contains(&conversation.id)
+        {
+            self.write(conversation, |view, out| view.end(out, conversation));
+            self.ended.insert(conversation.id);
+        }
     }
 
     fn late_messages(&mut self, conversation: &Conversation, messages: &[Message<'_>]) {
@@ -266,10 +279,77 @@ impl Sink for Blocks {
     }
 
     fn retired(&mut self, conversation: &Conversation) {
+        if self.ended.remove(&conversation.id) {
+            return;
+        }
         self.write(conversation, |view, out| view.end(out, conversation));
         if let Some(block) = self.blocks.get_mut(&conversation.id) {
             block.is_complete = true;
             self.write_complete();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::{Role, State};
+    use crate::view::testing::Scene;
+    use crate::view::{Style, talk::Talk};
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panics").write(octets)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Page {
+        fn verdicts(&self) -> usize {
+            let text = String::from_utf8(self.0.lock().expect("nobody panics").clone());
+            text.expect("text").matches("closed by the client").count()
+        }
+    }
+
+    fn shown_as_it_happens(scene: &Scene) -> (usize, usize) {
+        let page = Page::default();
+        let view = Box::new(Talk::new(Style::default()));
+        let mut blocks = Blocks::new(view, Order::AsItHappens, Box::new(page.clone()));
+        scene.feed_steps(&mut blocks);
+        blocks.flush().expect("a page takes everything");
+        let before = page.verdicts();
+        blocks.retired(&scene.conversation);
+        blocks.flush().expect("a page takes everything");
+        (before, page.verdicts())
+    }
+
+    #[test]
+    fn the_verdict_comes_with_the_end_of_the_connection_and_once() {
+        let gone = |scene: Scene| {
+            scene.change(|conversation| conversation.states = [State::TimeWait, State::Closed])
+        };
+        let open = Scene::tcp().handshake().says(Role::Client, b"hi\n");
+        let closed = open
+            .closes(Role::Client)
+            .closes(Role::Server)
+            .acks(Role::Client);
+        let closed = gone(closed);
+        assert_eq!(shown_as_it_happens(&closed), (1, 1));
+        // A segment that is late is shown, and the verdict given again.
+        let late = gone(closed.says(Role::Server, b"late\n"));
+        assert_eq!(shown_as_it_happens(&late), (2, 2));
+    }
+
+    #[test]
+    fn a_connection_that_is_not_over_gets_its_verdict_when_it_is_forgotten() {
+        let half = Scene::tcp().handshake().closes(Role::Client);
+        assert_eq!(shown_as_it_happens(&half).0, 0);
     }
 }

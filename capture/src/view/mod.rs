@@ -55,6 +55,11 @@ pub trait View {
         messages: &[Message<'_>],
     );
 
+    /// Whether the last words may come as soon as a connection is over; should a segment be late, they come again.
+    fn ends_early(&self) -> bool {
+        false
+    }
+
     /// The last words about a conversation: nothing more will be heard of it.
     fn end(&mut self, out: &mut Vec<u8>, conversation: &Conversation);
 

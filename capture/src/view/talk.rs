@@ -432,6 +432,10 @@ impl View for Talk {
         }
     }
 
+    fn ends_early(&self) -> bool {
+        true
+    }
+
     fn end(&mut self, out: &mut Vec<u8>, conversation: &Conversation) {
         let is_good = verdict::is_good(conversation);
         out.extend_from_slice(b"  ");

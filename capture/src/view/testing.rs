@@ -318,12 +318,17 @@ impl Scene {
         view.end(out, &self.conversation);
     }
 
-    /// Tells a sink.
-    pub(crate) fn feed(&self, sink: &mut dyn Sink) {
+    /// Tells a sink that will hear more.
+    pub(crate) fn feed_steps(&self, sink: &mut dyn Sink) {
         self.tell(|conversation, told| match told {
             Told::Step(step) => sink.step(conversation, step),
             Told::Late(messages) => sink.late_messages(conversation, messages),
         });
+    }
+
+    /// Tells a sink.
+    pub(crate) fn feed(&self, sink: &mut dyn Sink) {
+        self.feed_steps(sink);
         sink.retired(&self.conversation);
     }
 
