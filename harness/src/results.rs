@@ -4,17 +4,18 @@
 //! RESULTS/run.json                       the submission, the seed, the level, every scenario as it was played
 //! RESULTS/scenes/NAME/events.jsonl       what happened, an event a line
 //! RESULTS/scenes/NAME/transcript.txt     the same for people
+//! RESULTS/scenes/NAME/capture.pcapng     every frame that crossed the scenario's wire, where it was watched
 //! RESULTS/report.json, report.txt        what came of it
 //! ```
 
 use crate::conduct::Plan;
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::judge::{self, Obstacle, Verdict};
 use crate::lab::Exercise;
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::transcript;
-use crate::world::Isolation;
+use crate::world::{Isolation, Watch};
 use miette::{Result, miette};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -24,6 +25,9 @@ use std::sync::Arc;
 
 /// The format of `run.json`.
 const SCHEMA: &str = "socket-lab/run/v1";
+
+/// The file with a scene's frames.
+pub const FRAMES: &str = "capture.pcapng";
 
 /// One check of one submission, as it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +44,9 @@ pub struct Run {
     pub seed: u64,
     /// What the machine allowed.
     pub isolation: Isolation,
+    /// Whether the wire could be watched.
+    #[serde(default)]
+    pub watch: Watch,
     /// Exercises handed in as files, for which there are no scenarios.
     pub papers: Vec<Exercise>,
     /// The checks that were asked for; none means all.
@@ -60,6 +67,15 @@ pub struct Scene {
     pub events: Vec<Event>,
 }
 
+impl Scene {
+    /// Whether its wire was watched.
+    pub fn was_watched(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(event.kind, EventKind::Watched { .. }))
+    }
+}
+
 impl Run {
     /// A run that was played to a plan.
     pub fn new(plan: &Plan, scenes: Vec<Scene>) -> Self {
@@ -70,6 +86,7 @@ impl Run {
             dir: plan.submission.dir.clone(),
             seed: plan.seed,
             isolation: plan.isolation.clone(),
+            watch: plan.watch.clone(),
             papers: plan.papers.clone(),
             only: plan.only.clone(),
             scenes,
@@ -94,6 +111,11 @@ impl Run {
                     verdict
                         .evidence
                         .insert("events".to_owned(), format!("scenes/{name}/events.jsonl"));
+                    if scene.was_watched() {
+                        verdict
+                            .evidence
+                            .insert("capture".to_owned(), format!("scenes/{name}/{FRAMES}"));
+                    }
                 }
             }
             verdicts

@@ -31,6 +31,16 @@ impl Recorder {
 
     /// Records that something happened now. After the scenario's end nothing is recorded any more.
     pub(super) fn record(&self, kind: EventKind) {
+        self.record_at(self.now_us(), kind);
+    }
+
+    /// The moment (µs) since the recorder was made.
+    pub(super) fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Records what happened at a moment that is over: what crossed the wire is known a little later.
+    pub(super) fn record_at(&self, at_us: u64, kind: EventKind) {
         if self.closed.get() {
             return;
         }
@@ -39,7 +49,6 @@ impl Recorder {
         }
         self.closed
             .set(matches!(kind, EventKind::ScenarioEnded { .. }));
-        let at_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let event = Event { at_us, kind };
         self.ledger.borrow_mut().apply(&event);
         if let Ok(mut line) = serde_json::to_string(&event) {
