@@ -299,7 +299,11 @@ fn names_for(scenario: &Scenario, programs: &Programs) -> BTreeMap<Actor, String
 fn obstacle(scenario: &Scenario, programs: &Programs, plan: &Plan) -> Option<Obstacle> {
     let isolation = &plan.isolation;
     if scenario.needs.contains(&Need::Capture) && !plan.watch.granted {
-        let why = plan.watch.why.as_deref().unwrap_or("the wire cannot be watched");
+        let why = plan
+            .watch
+            .why
+            .as_deref()
+            .unwrap_or("the wire cannot be watched");
         let what = format!("capture: {why}");
         return Some(Obstacle::Lacks { what });
     }

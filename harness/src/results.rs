@@ -5,19 +5,22 @@
 //! RESULTS/scenes/NAME/events.jsonl       what happened, an event a line
 //! RESULTS/scenes/NAME/transcript.txt     the same for people
 //! RESULTS/scenes/NAME/capture.pcapng     every frame that crossed the scenario's wire, where it was watched
+//! RESULTS/scenes/NAME/ladder.txt, .svg   who sent what to whom, for people
 //! RESULTS/report.json, report.txt        what came of it
 //! ```
 
 use crate::conduct::Plan;
 use crate::event::{Event, EventKind};
-use crate::judge::{self, Obstacle, Verdict};
+use crate::judge::{self, Obstacle, Status, Verdict};
 use crate::lab::Exercise;
+use crate::ladder::{self, Ladder};
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::transcript;
 use crate::world::{Isolation, Watch};
 use miette::{Result, miette};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -115,6 +118,12 @@ impl Run {
                         verdict
                             .evidence
                             .insert("capture".to_owned(), format!("scenes/{name}/{FRAMES}"));
+                        verdict
+                            .evidence
+                            .insert("ladder".to_owned(), format!("scenes/{name}/ladder.txt"));
+                        verdict
+                            .evidence
+                            .insert("picture".to_owned(), format!("scenes/{name}/ladder.svg"));
                     }
                 }
             }
@@ -134,6 +143,12 @@ impl Run {
             &folder.join("report.txt"),
             &crate::report::text::render(report, false),
         )?;
+        let failed: BTreeSet<String> = report
+            .checks
+            .iter()
+            .filter(|check| check.status == Status::Fail)
+            .map(|check| check.see.clone())
+            .collect();
         for scene in self.scenes.iter().filter(|scene| !scene.events.is_empty()) {
             let place = folder.join("scenes").join(&scene.scenario.name);
             fs::create_dir_all(&place)
@@ -151,6 +166,11 @@ impl Run {
                 &place.join("transcript.txt"),
                 &transcript::render(&scene.scenario, &scene.events),
             )?;
+            if scene.was_watched() {
+                let ladder = Ladder::of(&scene.scenario, &scene.events, &failed);
+                write(&place.join("ladder.txt"), &ladder::text::render(&ladder))?;
+                write(&place.join("ladder.svg"), &ladder::svg::render(&ladder))?;
+            }
         }
         point_latest(folder);
         Ok(())

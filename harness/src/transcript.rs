@@ -99,7 +99,11 @@ impl<'s> Script<'s> {
             | EventKind::NotWatched { .. }
             | EventKind::Crossed(_) => {}
             EventKind::WatchFailed { why } => {
-                self.row("harness", '*', &format!("did not see the whole wire: {why}"));
+                self.row(
+                    "harness",
+                    '*',
+                    &format!("did not see the whole wire: {why}"),
+                );
             }
             EventKind::Output { actor, text } => self
                 .pending

@@ -24,8 +24,14 @@ pub(super) fn run() -> Result<u8, Failure> {
     }
     let watch = Watch::probe(&isolation);
     let _ = match &watch.why {
-        None => writeln!(text, "\ncapture: granted, what crosses each scenario's own wire is looked at"),
-        Some(why) => writeln!(text, "\ncapture: refused, checks that need it are not run: {why}"),
+        None => writeln!(
+            text,
+            "\ncapture: granted, what crosses each scenario's own wire is looked at"
+        ),
+        Some(why) => writeln!(
+            text,
+            "\ncapture: refused, checks that need it are not run: {why}"
+        ),
     };
     let advice = advice(&isolation);
     if !advice.is_empty() {

@@ -148,7 +148,9 @@ impl<'de> Deserialize<'de> for Octets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Octets::read(&text).ok_or_else(|| {
-            serde::de::Error::custom("a payload has `\\` only before `x` and two hexadecimal digits")
+            serde::de::Error::custom(
+                "a payload has `\\` only before `x` and two hexadecimal digits",
+            )
         })
     }
 }
@@ -184,7 +186,10 @@ mod tests {
         };
         let line = serde_json::to_string(&event).expect("it can be written");
         assert!(line.contains(r#""payload":"\\x00\\x5ca\\xff""#), "{line}");
-        assert_eq!(serde_json::from_str::<Event>(&line).expect("it can be read"), event);
+        assert_eq!(
+            serde_json::from_str::<Event>(&line).expect("it can be read"),
+            event
+        );
     }
 
     proptest::proptest! {

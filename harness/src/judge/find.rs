@@ -25,7 +25,11 @@ pub fn carries_text(pieces: &[&[u8]], wanted: &str) -> bool {
         .filter_map(|word| word.parse().ok())
         .collect();
     if operands.len() >= 2 {
-        let all_in = |view: &String| operands.iter().all(|operand| number::contains(view, *operand));
+        let all_in = |view: &String| {
+            operands
+                .iter()
+                .all(|operand| number::contains(view, *operand))
+        };
         return views.iter().any(all_in) || carries_binary(pieces, &operands);
     }
     let words: Vec<String> = wanted.split_whitespace().map(text::fold).collect();
@@ -106,7 +110,9 @@ fn unescape(text: &str) -> String {
         let after = &rest[at + 1..];
         let (c, used) = match after.chars().next() {
             Some('u') => {
-                let code = after.get(1..5).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+                let code = after
+                    .get(1..5)
+                    .and_then(|digits| u32::from_str_radix(digits, 16).ok());
                 match (code, high.take()) {
                     (Some(code @ 0xd800..0xdc00), _) => {
                         high = Some(code);
@@ -150,7 +156,10 @@ fn in_order(text: &str, words: &[String]) -> bool {
 /// Whether all numbers are there in one of the forms in which programs write them as octets.
 fn carries_binary(pieces: &[&[u8]], numbers: &[f64]) -> bool {
     let joined = pieces.concat();
-    #[expect(clippy::cast_possible_truncation, reason = "the value is compared after it")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the value is compared after it"
+    )]
     let forms: [fn(f64) -> Option<Vec<u8>>; 8] = [
         |n| Some(n.to_be_bytes().to_vec()),
         |n| Some(n.to_le_bytes().to_vec()),
@@ -158,8 +167,16 @@ fn carries_binary(pieces: &[&[u8]], numbers: &[f64]) -> bool {
         |n| Some((n as f32).to_le_bytes().to_vec()),
         |n| whole(n).map(|n| n.to_be_bytes().to_vec()),
         |n| whole(n).map(|n| n.to_le_bytes().to_vec()),
-        |n| whole(n).and_then(|n| i32::try_from(n).ok()).map(|n| n.to_be_bytes().to_vec()),
-        |n| whole(n).and_then(|n| i32::try_from(n).ok()).map(|n| n.to_le_bytes().to_vec()),
+        |n| {
+            whole(n)
+                .and_then(|n| i32::try_from(n).ok())
+                .map(|n| n.to_be_bytes().to_vec())
+        },
+        |n| {
+            whole(n)
+                .and_then(|n| i32::try_from(n).ok())
+                .map(|n| n.to_le_bytes().to_vec())
+        },
     ];
     let holds = |octets: &[u8]| joined.windows(octets.len()).any(|window| window == octets);
     forms.iter().any(|form| {
@@ -169,7 +186,10 @@ fn carries_binary(pieces: &[&[u8]], numbers: &[f64]) -> bool {
     })
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "only whole numbers of a scenario's size are converted")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only whole numbers of a scenario's size are converted"
+)]
 fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
 }
@@ -180,13 +200,23 @@ mod tests {
 
     #[track_caller]
     fn check(pieces: &[&[u8]], wanted: &str, expected: bool) {
-        assert_eq!(carries_text(pieces, wanted), expected, "{wanted:?} in {pieces:?}");
+        assert_eq!(
+            carries_text(pieces, wanted),
+            expected,
+            "{wanted:?} in {pieces:?}"
+        );
     }
 
     #[test]
     fn a_request_is_found_in_every_framing_and_encoding() {
-        let utf_16: Vec<u8> = "Zelda: 12 + 42".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let utf_16_be: Vec<u8> = "12 + 42".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let utf_16: Vec<u8> = "Zelda: 12 + 42"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let utf_16_be: Vec<u8> = "12 + 42"
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
         let doubles = [12.0_f64.to_be_bytes(), 42.0_f64.to_be_bytes()].concat();
         let words = [12_i32.to_le_bytes(), 42_i32.to_le_bytes()].concat();
         let cases: [&[&[u8]]; 14] = [
@@ -225,7 +255,13 @@ mod tests {
 
     #[test]
     fn an_answer_is_found_however_it_is_written() {
-        for piece in [&b"54"[..], b"54.000000", b"\x00\x0254", b"000254", b"{\"result\":5.4e1}"] {
+        for piece in [
+            &b"54"[..],
+            b"54.000000",
+            b"\x00\x0254",
+            b"000254",
+            b"{\"result\":5.4e1}",
+        ] {
             assert!(carries_number(&[piece], 54.0), "{piece:?}");
         }
         assert!(carries_number(&[b"5", b"4"], 54.0));

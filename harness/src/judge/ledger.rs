@@ -346,7 +346,10 @@ impl Ledger {
     /// What has crossed the wire since the last thing that happened.
     pub fn crossed_since_mark(&self) -> impl Iterator<Item = &(u64, Crossing)> {
         let mark = self.mark_us;
-        self.wire.crossings.iter().filter(move |(at, _)| *at >= mark)
+        self.wire
+            .crossings
+            .iter()
+            .filter(move |(at, _)| *at >= mark)
     }
 
     /// Everybody known but the server.

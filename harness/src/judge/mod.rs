@@ -206,9 +206,10 @@ fn failure(
         }
         Finding::Undecided(miss) => (miss, true),
     };
-    // What crossed the wire is told in the reason.
-    let looked_at = ledger.actor(&miss.actor).filter(|_| !matches!(action, Action::Wire(_)));
-    let got = looked_at.map(|state| {
+    let got = ledger.actor(&miss.actor).map(|state| {
+        if let Action::Wire(wire) = action {
+            return wire::excerpt(wire, ledger);
+        }
         let fresh = match action {
             Action::See(see) if see.ever => state.screen.raw(),
             Action::Start { .. } | Action::Running { .. } => state.screen.raw(),
@@ -254,7 +255,11 @@ fn verdict(
     let setup = setup.filter(|_| docket.steps_done < steps);
     let unwatched = check.wire && !ledger.wire.watched;
     if unwatched && setup.is_none() {
-        let why = ledger.wire.why_not.as_deref().unwrap_or("the wire was not watched");
+        let why = ledger
+            .wire
+            .why_not
+            .as_deref()
+            .unwrap_or("the wire was not watched");
         verdict.max_points = 0.0;
         verdict.because = Some(format!("needs capture: {why}"));
         return verdict;

@@ -13,6 +13,7 @@ use super::find;
 use super::ledger::Ledger;
 use crate::event::{Actor, Crossing, CrossingKind};
 use crate::lab::Transport;
+use crate::ladder::{self, Ladder};
 use crate::scenario::model::SERVER;
 use crate::scenario::wire::{Sought, Wire};
 use std::collections::BTreeSet;
@@ -22,8 +23,12 @@ use std::time::Duration;
 pub const SHORTER: Duration = Duration::from_millis(50);
 /// A gap may be longer by so much, beside the time the answer took: a busy machine wakes a sleeper late.
 pub const LONGER: Duration = Duration::from_millis(500);
-/// Gaps that differ by less than this are the same: no sleep is more exact on a busy machine.
+/// Gaps are the same when the middle half of them differs by less than this …
 pub const SAME: Duration = Duration::from_millis(20);
+/// … and no two by more than this: a busy machine makes some longer, but not by a second.
+pub const STILL_SAME: Duration = Duration::from_millis(300);
+/// After so many requests it is taken for granted that a client sends nothing else.
+const ENOUGH_REQUESTS: usize = 6;
 /// So many gaps (or requests) in a row that are alike are no coincidence: a coin that falls twelve times alike is rare
 /// enough, a random choice of 1 or 2 seconds included.
 const NO_COINCIDENCE: usize = 12;
@@ -47,9 +52,9 @@ pub(super) fn evaluate(wire: &Wire, ledger: &Ledger) -> Finding {
         Sought::Text { from, to, text } => {
             carries(from, to, ledger, |pieces| find::carries_text(pieces, text))
         }
-        Sought::Number { from, to, number } => {
-            carries(from, to, ledger, |pieces| find::carries_number(pieces, *number))
-        }
+        Sought::Number { from, to, number } => carries(from, to, ledger, |pieces| {
+            find::carries_number(pieces, *number)
+        }),
         Sought::First { from, to, text } => first(from, to, text, ledger),
         Sought::Only { from, to, texts } => only(from, to, texts, ledger),
         Sought::Silent { actor } => silent(actor, ledger),
@@ -72,6 +77,30 @@ pub(super) fn evaluate(wire: &Wire, ledger: &Ledger) -> Finding {
     }
 }
 
+/// What was looked at, as a ladder: the end of it.
+pub(super) fn excerpt(wire: &Wire, ledger: &Ledger) -> String {
+    const MOST: usize = 8;
+    let since_mark = matches!(
+        wire.sought,
+        Sought::Text { .. } | Sought::Number { .. } | Sought::Silent { .. }
+    );
+    let seen: Vec<&Seen> = if since_mark {
+        ledger.crossed_since_mark().collect()
+    } else {
+        ledger.wire.crossings.iter().collect()
+    };
+    let crossings = seen.into_iter().map(|(_, crossing)| crossing);
+    let ladder = Ladder::excerpt(crossings, MOST);
+    if ladder.rows.is_empty() {
+        return "nothing on the wire".to_owned();
+    }
+    let before = match ladder.left_out {
+        0 => String::new(),
+        more => format!("… ({more} before)\n"),
+    };
+    format!("{before}{}", ladder::text::body(&ladder).trim_end())
+}
+
 /// What the wire says.
 enum Answer {
     Yes,
@@ -86,18 +115,42 @@ enum Answer {
 fn expected(sought: &Sought, ledger: &Ledger) -> String {
     let who = |actor: &str| who(actor, ledger);
     match sought {
-        Sought::Text { from, to, text } => format!("\"{text}\" crosses the wire from {} to {}", who(from), who(to)),
-        Sought::Number { from, to, number } => format!("the number {number} crosses the wire from {} to {}", who(from), who(to)),
-        Sought::First { from, text, .. } => format!("\"{text}\" is the first thing {} sends", who(from)),
-        Sought::Only { from, texts, .. } => format!("{} sends {}, each of them, and nothing else", who(from), texts.join(" and ")),
+        Sought::Text { from, to, text } => format!(
+            "\"{text}\" crosses the wire from {} to {}",
+            who(from),
+            who(to)
+        ),
+        Sought::Number { from, to, number } => format!(
+            "the number {number} crosses the wire from {} to {}",
+            who(from),
+            who(to)
+        ),
+        Sought::First { from, text, .. } => {
+            format!("\"{text}\" is the first thing {} sends", who(from))
+        }
+        Sought::Only { from, texts, .. } => format!(
+            "{} sends {}, each of them, and nothing else",
+            who(from),
+            texts.join(" and ")
+        ),
         Sought::Silent { actor } => format!("nothing leaves {}", who(actor)),
-        Sought::Handshake { actor } => format!("SYN, SYN-ACK and ACK open a connection between {} and the server", who(actor)),
-        Sought::OrderlyClose { actor } => format!("{} and the server both close their side (FIN), and neither cuts the connection off (RST)", who(actor)),
+        Sought::Handshake { actor } => format!(
+            "SYN, SYN-ACK and ACK open a connection between {} and the server",
+            who(actor)
+        ),
+        Sought::OrderlyClose { actor } => format!(
+            "{} and the server both close their side (FIN), and neither cuts the connection off (RST)",
+            who(actor)
+        ),
         Sought::NoReset => "nobody cuts a connection off (RST)".to_owned(),
         Sought::Uses { transport } => format!("the programs speak over {transport}"),
-        Sought::Gaps { actor, least, most, .. } => format!(
+        Sought::Gaps {
+            actor, least, most, ..
+        } => format!(
             "{} lets {} to {} seconds pass between two requests, not always the same",
-            who(actor), least.as_secs(), most.as_secs()
+            who(actor),
+            least.as_secs(),
+            most.as_secs()
         ),
     }
 }
@@ -114,7 +167,9 @@ fn is_between(crossing: &Crossing, from: &str, to: &str) -> bool {
 
 /// What carries something and of which one end is unknown.
 fn unknown<'a>(mut seen: impl Iterator<Item = &'a Seen>) -> Option<&'a Seen> {
-    seen.find(|(_, crossing)| crossing.carries() && (crossing.from.is_none() || crossing.to.is_none()))
+    seen.find(|(_, crossing)| {
+        crossing.carries() && (crossing.from.is_none() || crossing.to.is_none())
+    })
 }
 
 fn about_unknown((_, crossing): &Seen) -> String {
@@ -125,7 +180,9 @@ fn about_unknown((_, crossing): &Seen) -> String {
 }
 
 fn payloads<'a>(seen: &[&'a Seen]) -> Vec<&'a [u8]> {
-    seen.iter().map(|(_, crossing)| &crossing.payload.0[..]).collect()
+    seen.iter()
+        .map(|(_, crossing)| &crossing.payload.0[..])
+        .collect()
 }
 
 fn carries(from: &str, to: &str, ledger: &Ledger, found: impl Fn(&[&[u8]]) -> bool) -> Answer {
@@ -152,7 +209,9 @@ fn carries(from: &str, to: &str, ledger: &Ledger, found: impl Fn(&[&[u8]]) -> bo
     if let Some(unknown) = unknown(ledger.crossed_since_mark()) {
         return Answer::Unclear(about_unknown(unknown));
     }
-    Answer::NotYet(format!("{sender} sent nothing at all to {receiver} since then"))
+    Answer::NotYet(format!(
+        "{sender} sent nothing at all to {receiver} since then"
+    ))
 }
 
 /// The first things this client's user typed that are not the text.
@@ -169,11 +228,14 @@ fn first(from: &str, to: &str, text: &str, ledger: &Ledger) -> Answer {
         .filter(|(_, crossing)| crossing.carries() && is_between(crossing, from, to))
         .collect();
     let pieces = payloads(&seen);
-    let at = |wanted: &str| (1..=pieces.len()).find(|end| find::carries_text(&pieces[..*end], wanted));
+    let at =
+        |wanted: &str| (1..=pieces.len()).find(|end| find::carries_text(&pieces[..*end], wanted));
     let request = first_request(from, text, ledger);
     let request_at = request.and_then(at);
     match (at(text), request_at) {
-        (Some(text_at), request_at) if request_at.is_none_or(|request_at| text_at <= request_at) => {
+        (Some(text_at), request_at)
+            if request_at.is_none_or(|request_at| text_at <= request_at) =>
+        {
             return Answer::Yes;
         }
         _ => {}
@@ -203,7 +265,8 @@ fn only(from: &str, to: &str, texts: &[String], ledger: &Ledger) -> Answer {
         .iter()
         .filter(|(_, crossing)| crossing.carries() && is_between(crossing, from, to))
         .collect();
-    let holds = |text: &String, (_, crossing): &Seen| find::carries_text(&[&crossing.payload.0], text);
+    let holds =
+        |text: &String, (_, crossing): &Seen| find::carries_text(&[&crossing.payload.0], text);
     let mut occurred: BTreeSet<&str> = BTreeSet::new();
     let mut others: Vec<&[u8]> = Vec::new();
     for one in &seen {
@@ -229,7 +292,12 @@ fn only(from: &str, to: &str, texts: &[String], ledger: &Ledger) -> Answer {
         ));
     }
     if occurred.len() == texts.len() {
-        return Answer::Yes;
+        let enough = seen.len() >= ENOUGH_REQUESTS || ledger.has_ended(from);
+        return if enough {
+            Answer::Yes
+        } else {
+            Answer::Unclear(format!("{sender} sent only {} requests", seen.len()))
+        };
     }
     if let Some(unknown) = unknown(ledger.wire.crossings.iter()) {
         return Answer::Unclear(about_unknown(unknown));
@@ -265,7 +333,10 @@ fn silent(actor: &str, ledger: &Ledger) -> Answer {
     if let Some(typed) = typed
         && find::carries_text(&pieces, &typed.line)
     {
-        return Answer::No(format!("{sender} sent it all the same: {}", find::shown(&pieces)));
+        return Answer::No(format!(
+            "{sender} sent it all the same: {}",
+            find::shown(&pieces)
+        ));
     }
     if !pieces.is_empty() {
         return Answer::Unclear(format!(
@@ -289,15 +360,18 @@ fn connections<'l>(actor: &str, ledger: &'l Ledger) -> Vec<Vec<&'l Crossing>> {
             .map(|(_, crossing)| crossing)
             .filter(|crossing| crossing.transport() == Some(Transport::Tcp))
     };
-    let concerns = |crossing: &&Crossing| {
-        is_from(crossing, actor) || crossing.to.as_deref() == Some(actor)
-    };
+    let concerns =
+        |crossing: &&Crossing| is_from(crossing, actor) || crossing.to.as_deref() == Some(actor);
     let ids: BTreeSet<u32> = segments()
         .filter(concerns)
         .map(|crossing| crossing.conversation)
         .collect();
     ids.into_iter()
-        .map(|id| segments().filter(|crossing| crossing.conversation == id).collect())
+        .map(|id| {
+            segments()
+                .filter(|crossing| crossing.conversation == id)
+                .collect()
+        })
         .collect()
 }
 
@@ -309,7 +383,11 @@ fn step_of(crossing: &Crossing) -> Option<u8> {
 }
 
 fn is_open(connection: &[&Crossing]) -> bool {
-    (1..=3).all(|step| connection.iter().any(|crossing| step_of(crossing) == Some(step)))
+    (1..=3).all(|step| {
+        connection
+            .iter()
+            .any(|crossing| step_of(crossing) == Some(step))
+    })
 }
 
 fn unknown_connection(ledger: &Ledger) -> Option<&Seen> {
@@ -333,7 +411,10 @@ fn handshake(actor: &str, ledger: &Ledger) -> Answer {
             format!("the SYN of {client} was answered with RST: nobody listens there")
         }
         Some(connection) => {
-            let most = connection.iter().filter_map(|crossing| step_of(crossing)).max();
+            let most = connection
+                .iter()
+                .filter_map(|crossing| step_of(crossing))
+                .max();
             format!("of the three segments only {} were seen", most.unwrap_or(0))
         }
     })
@@ -359,10 +440,20 @@ fn orderly_close(actor: &str, ledger: &Ledger) -> Answer {
         let open = connection
             .iter()
             .find(|crossing| !ended.contains(&crossing.src))
-            .or_else(|| connection.iter().find(|crossing| !ended.contains(&crossing.dst)));
+            .or_else(|| {
+                connection
+                    .iter()
+                    .find(|crossing| !ended.contains(&crossing.dst))
+            });
         if let Some(open) = open {
-            let side = if ended.contains(&open.src) { &open.to } else { &open.from };
-            let side = side.as_deref().map_or("one side".to_owned(), |side| who(side, ledger));
+            let side = if ended.contains(&open.src) {
+                &open.to
+            } else {
+                &open.from
+            };
+            let side = side
+                .as_deref()
+                .map_or("one side".to_owned(), |side| who(side, ledger));
             return Answer::NotYet(format!("{side} never closed the connection"));
         }
     }
@@ -378,12 +469,19 @@ fn no_reset(ledger: &Ledger) -> Answer {
 }
 
 /// The first RST that cuts off a connection, in words.
-fn reset_in<'a>(mut segments: impl Iterator<Item = &'a Crossing>, ledger: &Ledger) -> Option<String> {
+fn reset_in<'a>(
+    mut segments: impl Iterator<Item = &'a Crossing>,
+    ledger: &Ledger,
+) -> Option<String> {
     let cuts = |crossing: &&Crossing| {
-        matches!(crossing.what, CrossingKind::Segment { refused: false, .. }) && crossing.has_flag("RST")
+        matches!(crossing.what, CrossingKind::Segment { refused: false, .. })
+            && crossing.has_flag("RST")
     };
     let reset = segments.find(cuts)?;
-    let by = reset.from.as_deref().map_or("somebody".to_owned(), |from| who(from, ledger));
+    let by = reset
+        .from
+        .as_deref()
+        .map_or("somebody".to_owned(), |from| who(from, ledger));
     Some(format!(
         "{by} cut the connection off with RST (frame {}), as happens when a socket is closed while something that came is unread",
         reset.frame
@@ -395,10 +493,14 @@ fn uses(transport: Transport, ledger: &Ledger) -> Answer {
         .wire
         .crossings
         .iter()
-        .filter(|(_, crossing)| crossing.carries() && crossing.from.is_some() && crossing.to.is_some())
+        .filter(|(_, crossing)| {
+            crossing.carries() && crossing.from.is_some() && crossing.to.is_some()
+        })
         .filter(|(_, crossing)| {
             let known = |actor: &Option<Actor>| {
-                actor.as_deref().is_some_and(|actor| ledger.actor(actor).is_some())
+                actor
+                    .as_deref()
+                    .is_some_and(|actor| ledger.actor(actor).is_some())
             };
             known(&crossing.from) && known(&crossing.to)
         })
@@ -407,8 +509,13 @@ fn uses(transport: Transport, ledger: &Ledger) -> Answer {
         .iter()
         .find(|(_, crossing)| crossing.transport().is_some_and(|other| other != transport));
     if let Some((_, crossing)) = other {
-        let other = crossing.transport().map_or(String::new(), |other| other.to_string());
-        let by = crossing.from.as_deref().map_or(String::new(), |from| who(from, ledger));
+        let other = crossing
+            .transport()
+            .map_or(String::new(), |other| other.to_string());
+        let by = crossing
+            .from
+            .as_deref()
+            .map_or(String::new(), |from| who(from, ledger));
         return Answer::No(format!(
             "{by} sent {} octets over {other} (frame {})",
             crossing.len, crossing.frame
@@ -506,21 +613,32 @@ fn gaps(actor: &str, least: Duration, most: Duration, count: usize, ledger: &Led
         }
     }
     let gaps: Vec<Duration> = measured.iter().map(|(gap, _)| *gap).collect();
-    let spread = match (gaps.iter().max(), gaps.iter().min()) {
-        (Some(max), Some(min)) => *max - *min,
-        _ => Duration::ZERO,
-    };
-    let varies = spread > SAME;
+    let varies = vary(&gaps);
     let over = ledger.has_ended(actor);
     let enough = gaps.len() >= count || (over && gaps.len() >= 2);
     let so_far = format!("{} gaps of {client} were seen: {}", gaps.len(), list(&gaps));
     match (enough, varies) {
         (true, true) if short.is_empty() && long.is_empty() => Answer::Yes,
-        (true, true) => Answer::Unclear(format!("one gap is out of range, which may be the machine's doing; {so_far}")),
+        (true, true) => Answer::Unclear(format!(
+            "one gap is out of range, which may be the machine's doing; {so_far}"
+        )),
         (true, false) if gaps.len() >= NO_COINCIDENCE => {
             Answer::No(format!("they are always the same; {so_far}"))
         }
-        (true, false) => Answer::Unclear(format!("they are the same so far, but too few to be sure; {so_far}")),
+        (true, false) => Answer::Unclear(format!(
+            "they are the same so far, but too few to be sure; {so_far}"
+        )),
         (false, _) => Answer::Unclear(format!("too few to say anything; {so_far}")),
     }
+}
+
+/// Whether gaps differ by more than a sleep of always the same length would.
+fn vary(gaps: &[Duration]) -> bool {
+    let mut sorted = gaps.to_vec();
+    sorted.sort_unstable();
+    let (Some(shortest), Some(longest)) = (sorted.first(), sorted.last()) else {
+        return false;
+    };
+    let middle = sorted[sorted.len() * 3 / 4] - sorted[sorted.len() / 4];
+    middle >= SAME || *longest - *shortest >= STILL_SAME
 }

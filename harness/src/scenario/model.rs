@@ -294,6 +294,11 @@ pub enum Pattern {
 }
 
 impl Action {
+    /// Whether somebody does something, in whatever way.
+    pub fn does_something(&self) -> bool {
+        self.is_stimulus() || matches!(self, Action::Try { .. } | Action::GiveName { .. })
+    }
+
     /// Whether this is something that happens, after which screens are looked at afresh, rather than
     /// something that is expected.
     pub fn is_stimulus(&self) -> bool {

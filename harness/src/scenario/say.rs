@@ -25,7 +25,13 @@ impl fmt::Display for Action {
             Action::SendDatagram { payload } => write!(f, "peer sends {} octets", payload.len()),
             Action::AddAddress { address } => write!(f, "network address {address}"),
             Action::SmallBuffers { octets } => write!(f, "network buffers {octets}"),
-            Action::See(See { actors, pattern, .. }) => write!(f, "{} sees {pattern}", Names(actors.list(), matches!(actors, Actors::Any(_)))),
+            Action::See(See {
+                actors, pattern, ..
+            }) => write!(
+                f,
+                "{} sees {pattern}",
+                Names(actors.list(), matches!(actors, Actors::Any(_)))
+            ),
             Action::NotSee { actors, pattern } => {
                 let pattern: &Pattern = pattern;
                 write!(f, "{} does-not-see {pattern}", Names(actors, false))
@@ -35,7 +41,9 @@ impl fmt::Display for Action {
             Action::Listens { transport, .. } => write!(f, "server listens {transport}"),
             Action::Carry { .. } => f.write_str("network carries"),
             Action::TellApart { actor, .. } => write!(f, "{actor} tells-apart"),
-            Action::SeeHistory { actors, .. } => write!(f, "{} sees-every-line", Names(actors, false)),
+            Action::SeeHistory { actors, .. } => {
+                write!(f, "{} sees-every-line", Names(actors, false))
+            }
             Action::Wire(wire) => wire.fmt(f),
         }
     }

@@ -145,7 +145,12 @@ impl Reader<'_> {
     pub(super) fn wire(&mut self, node: &KdlNode) -> Result<()> {
         if self.check.is_none() || !self.wire_check {
             let help = "write `needs capture` into the check, before this";
-            return Err(self.at(node, "only a check that needs a capture looks at the wire", "here", Some(help)));
+            return Err(self.at(
+                node,
+                "only a check that needs a capture looks at the wire",
+                "here",
+                Some(help),
+            ));
         }
         let words = self.strings(node)?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -153,11 +158,19 @@ impl Reader<'_> {
             [from, "->", to, "contains"] => {
                 self.only_props(node, &["number", "within"])?;
                 let number = match node.get("number") {
-                    #[expect(clippy::cast_precision_loss, reason = "numbers in scenarios are small")]
+                    #[expect(
+                        clippy::cast_precision_loss,
+                        reason = "numbers in scenarios are small"
+                    )]
                     Some(KdlValue::Integer(number)) => *number as f64,
                     Some(KdlValue::Float(number)) => *number,
                     _ => {
-                        return Err(self.at(node, "what does it contain?", "here", Some("contains \"a text\", or contains number=54")));
+                        return Err(self.at(
+                            node,
+                            "what does it contain?",
+                            "here",
+                            Some("contains \"a text\", or contains number=54"),
+                        ));
                     }
                 };
                 let (from, to) = self.ends(node, from, to)?;
@@ -200,9 +213,15 @@ impl Reader<'_> {
             ["gaps", actor] => {
                 self.only_props(node, &["from", "to", "count", "within"])?;
                 let actor = self.client(node, actor)?;
-                let (Some(least), Some(most)) = (self.number(node, "from")?, self.number(node, "to")?)
+                let (Some(least), Some(most)) =
+                    (self.number(node, "from")?, self.number(node, "to")?)
                 else {
-                    return Err(self.at(node, "between how many seconds?", "here", Some("wire gaps ada from=1 to=2")));
+                    return Err(self.at(
+                        node,
+                        "between how many seconds?",
+                        "here",
+                        Some("wire gaps ada from=1 to=2"),
+                    ));
                 };
                 if least >= most {
                     return Err(self.at(node, "from= is less than to=", "here", None));
@@ -219,7 +238,14 @@ impl Reader<'_> {
                 let transport = match transport {
                     "udp" => Transport::Udp,
                     "tcp" => Transport::Tcp,
-                    _ => return Err(self.at(node, "which transport?", "here", Some("wire uses udp, or: wire uses tcp"))),
+                    _ => {
+                        return Err(self.at(
+                            node,
+                            "which transport?",
+                            "here",
+                            Some("wire uses udp, or: wire uses tcp"),
+                        ));
+                    }
                 };
                 Sought::Uses { transport }
             }
@@ -228,10 +254,12 @@ impl Reader<'_> {
                 Sought::NoReset
             }
             _ => {
-                let near = words.iter().find_map(|word| {
-                    lab::nearest(word, WORDS).filter(|near| near != word)
+                let near = words
+                    .iter()
+                    .find_map(|word| lab::nearest(word, WORDS).filter(|near| near != word));
+                let help = near.map_or(HELP.to_owned(), |near| {
+                    format!("did you mean `{near}`? {HELP}")
                 });
-                let help = near.map_or(HELP.to_owned(), |near| format!("did you mean `{near}`? {HELP}"));
                 return Err(self.at(node, "what is expected of the wire?", "here", Some(&help)));
             }
         };
@@ -265,7 +293,12 @@ impl Reader<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("clients on stage: {}", self.clients.join(", ")),
         };
-        Err(self.at(node, format!("`{name}` is no client on stage"), "here", Some(&help)))
+        Err(self.at(
+            node,
+            format!("`{name}` is no client on stage"),
+            "here",
+            Some(&help),
+        ))
     }
 }
 
@@ -275,9 +308,13 @@ impl fmt::Display for Wire {
         f.write_str("wire ")?;
         let quoted = |text: &str| format!("\"{}\"", text::shorten(&text::visible(text), 60));
         match &self.sought {
-            Sought::Text { from, to, text } => write!(f, "{from} -> {to} contains {}", quoted(text)),
+            Sought::Text { from, to, text } => {
+                write!(f, "{from} -> {to} contains {}", quoted(text))
+            }
             Sought::Number { from, to, number } => write!(f, "{from} -> {to} contains {number}"),
-            Sought::First { from, to, text } => write!(f, "{from} -> {to} begins-with {}", quoted(text)),
+            Sought::First { from, to, text } => {
+                write!(f, "{from} -> {to} begins-with {}", quoted(text))
+            }
             Sought::Only { from, to, texts } => {
                 let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
                 write!(f, "{from} -> {to} only {}", texts.join(" "))
@@ -287,8 +324,15 @@ impl fmt::Display for Wire {
             Sought::OrderlyClose { actor } => write!(f, "orderly-close {actor}"),
             Sought::NoReset => f.write_str("no-reset"),
             Sought::Uses { transport } => write!(f, "uses {transport}"),
-            Sought::Gaps { actor, least, most, .. } => {
-                write!(f, "gaps {actor} from {} to {} s", least.as_secs(), most.as_secs())
+            Sought::Gaps {
+                actor, least, most, ..
+            } => {
+                write!(
+                    f,
+                    "gaps {actor} from {} to {} s",
+                    least.as_secs(),
+                    most.as_secs()
+                )
             }
         }
     }

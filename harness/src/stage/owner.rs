@@ -123,7 +123,9 @@ fn opens(crossing: &Crossing) -> bool {
 }
 
 fn has_ended(ledger: &Ledger, actor: &str) -> bool {
-    ledger.actor(actor).is_none_or(|state| state.ending.is_some())
+    ledger
+        .actor(actor)
+        .is_none_or(|state| state.ending.is_some())
 }
 
 /// Whose socket the kernel's table shows at this address.
@@ -160,7 +162,11 @@ fn look_up(ledger: &Ledger, transport: Transport, address: SocketAddr) -> Option
 }
 
 /// Whether one of these sockets is where the address leads.
-fn leads_to(sockets: &[(Transport, SocketAddr)], transport: Transport, address: SocketAddr) -> bool {
+fn leads_to(
+    sockets: &[(Transport, SocketAddr)],
+    transport: Transport,
+    address: SocketAddr,
+) -> bool {
     sockets.iter().any(|(found, local)| {
         let ip = local.ip().to_canonical();
         *found == transport

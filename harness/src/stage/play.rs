@@ -196,7 +196,9 @@ impl Play {
                 self.effect_seen = false;
             }
             self.count_traffic()?;
-            if let Some(tap) = &self.tap {
+            if let Some(tap) = &self.tap
+                && step.action.does_something()
+            {
                 tap.head(heading(&scenario, step));
             }
             self.recorder.record(EventKind::StepStarted { step: index });
@@ -320,7 +322,9 @@ impl Play {
         {
             // Its last words may still be on their way.
             self.recorder
-                .wait_until(deadline.min(Instant::now() + AFTER_THE_SERVER), |ledger| !open(ledger))
+                .wait_until(deadline.min(Instant::now() + AFTER_THE_SERVER), |ledger| {
+                    !open(ledger)
+                })
                 .await;
             tap.catch_up().await;
         }

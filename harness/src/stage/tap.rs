@@ -87,9 +87,10 @@ impl Tap {
         let capture = LiveCapture::open(&settings).map_err(|error| said(&error))?;
         let beacon = Beacon::open(INTERFACE, token).map_err(|error| said(&error))?;
         let file = match file {
-            Some(path) => Some(Kept::create(&path, &capture).map_err(|error| {
-                format!("{}: {error}", path.display())
-            })?),
+            Some(path) => Some(
+                Kept::create(&path, &capture)
+                    .map_err(|error| format!("{}: {error}", path.display()))?,
+            ),
             None => None,
         };
         let (stopped, stop) = io::pipe().map_err(|error| said(&error))?;
@@ -117,7 +118,13 @@ impl Tap {
             .spawn(move || reader.run(capture, &stopped))
             .map_err(|error| said(&error))?;
         let zero_us = zero_us(recorder);
-        tokio::task::spawn_local(tell(received, Rc::clone(recorder), zero_us, told, attribute));
+        tokio::task::spawn_local(tell(
+            received,
+            Rc::clone(recorder),
+            zero_us,
+            told,
+            attribute,
+        ));
         Ok(Tap {
             beacon,
             seen,
@@ -177,7 +184,9 @@ impl Tap {
 }
 
 fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
@@ -238,14 +247,21 @@ impl Reader {
         if let Some(file) = self.file.take()
             && let Err(error) = file.complete(self.frames, dropped)
         {
-            self.outlet.fail(format!("the capture's file cannot be completed: {error}"));
+            self.outlet
+                .fail(format!("the capture's file cannot be completed: {error}"));
         }
     }
 
     fn heading(&self, time: Timestamp) -> Option<String> {
         let mut headings = self.headings.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = headings.iter().take_while(|(from, _)| *from <= time).count();
-        headings.drain(..due).next_back().map(|(_, heading)| heading)
+        let due = headings
+            .iter()
+            .take_while(|(from, _)| *from <= time)
+            .count();
+        headings
+            .drain(..due)
+            .next_back()
+            .map(|(_, heading)| heading)
     }
 
     fn keep(&mut self, frame: &Frame<'_>) {
@@ -260,7 +276,10 @@ impl Reader {
         let why = match room.then(|| file.write(&frame)) {
             Some(Ok(())) => return,
             Some(Err(error)) => format!("a frame cannot be written: {error}"),
-            None => format!("more crossed the wire than the {} MiB that are kept", MOST_KEPT >> 20),
+            None => format!(
+                "more crossed the wire than the {} MiB that are kept",
+                MOST_KEPT >> 20
+            ),
         };
         if !std::mem::replace(&mut file.full, true) {
             self.outlet.fail(why);
@@ -305,7 +324,8 @@ impl FrameSink for Reader {
 
     fn dropped(&mut self, total: u64) -> io::Result<()> {
         if self.dropped == 0 {
-            self.outlet.fail("the kernel had no room for some frames".to_owned());
+            self.outlet
+                .fail("the kernel had no room for some frames".to_owned());
         }
         self.dropped = total;
         Ok(())
@@ -379,7 +399,9 @@ impl Sink for Outlet {
             len: step.payload_len,
             payload: Octets(payload.to_vec()),
         };
-        let _ = self.items.send(Item::Crossed(step.time, Box::new(crossing)));
+        let _ = self
+            .items
+            .send(Item::Crossed(step.time, Box::new(crossing)));
         if self.is_full() {
             self.fail(format!(
                 "more crossed the wire than is looked at ({MOST_CROSSINGS} segments and datagrams, {} MiB)",
@@ -409,7 +431,8 @@ impl Kept {
         let file = File::create(&unfinished)?;
         let comment = "One scenario's wire. The first frame of each step says which.";
         let mut writer = PcapngWriter::new(file, "harness", Some(comment))?;
-        let interface = writer.interface(capture.interface(), capture.link_type(), live::SNAPLEN)?;
+        let interface =
+            writer.interface(capture.interface(), capture.link_type(), live::SNAPLEN)?;
         Ok(Kept {
             writer,
             interface,
@@ -435,4 +458,3 @@ impl Kept {
         std::fs::rename(&self.unfinished, &self.path)
     }
 }
-

@@ -62,7 +62,8 @@ pub fn probe_main(spec: &str) -> i32 {
         .and_then(|seclusion| namespace::enter(seclusion).map_err(|error| error.to_string()))
         .and_then(|()| live::try_open(INTERFACE).map_err(|error| error.to_string()))
         .and_then(|()| {
-            let mut beacon = live::beacon::Beacon::open(INTERFACE, 0).map_err(|error| error.to_string())?;
+            let mut beacon =
+                live::beacon::Beacon::open(INTERFACE, 0).map_err(|error| error.to_string())?;
             beacon.send().map(drop).map_err(|error| error.to_string())
         });
     match tried {
