@@ -642,3 +642,481 @@ fn vary(gaps: &[Duration]) -> bool {
     let middle = sorted[sorted.len() * 3 / 4] - sorted[sorted.len() / 4];
     middle >= SAME || *longest - *shortest >= STILL_SAME
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+    use crate::event::{Ending, Event, EventKind, Octets};
+    use crate::scenario::parse;
+    use std::collections::BTreeMap;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    /// A wire on which things cross, with one client and the server.
+    struct Stage {
+        ledger: Ledger,
+        at_us: u64,
+        frame: u64,
+        seq: [i64; 2],
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let text = "scenario s exercise=ex6 {\n start server\n start client ada\n check \"ex6/name\" \"t\" {\n sheet \"s\"\n hint \"h\"\n ada types \"12 + 42\"\n }\n}";
+            let source = Source {
+                name: "test.kdl".to_owned(),
+                text: text.to_owned(),
+            };
+            let scenario = parse::parse(&source).expect("it is right").remove(0);
+            let mut stage = Stage {
+                ledger: Ledger::new(Arc::new(scenario)),
+                at_us: 0,
+                frame: 0,
+                seq: [1, 1],
+            };
+            stage.event(EventKind::ScenarioStarted {
+                scenario: "s".to_owned(),
+                exercise: crate::lab::Exercise::Ex6,
+                seed: 1,
+                clock: chrono::DateTime::default(),
+                names: BTreeMap::from([("ada".to_owned(), "Ada".to_owned())]),
+            });
+            stage.event(EventKind::Watched {
+                interface: "lo".to_owned(),
+            });
+            for actor in [SERVER, "ada"] {
+                stage.event(EventKind::Started {
+                    actor: actor.to_owned(),
+                    command: Vec::new(),
+                    pid: 1,
+                });
+            }
+            stage
+        }
+
+        fn event(&mut self, kind: EventKind) {
+            let event = Event {
+                at_us: self.at_us,
+                kind,
+            };
+            self.ledger.apply(&event);
+        }
+
+        fn wait(&mut self, milliseconds: u64) -> &mut Self {
+            self.at_us += milliseconds * 1000;
+            self
+        }
+
+        fn types(&mut self, line: &str) -> &mut Self {
+            self.at_us += 1000;
+            self.event(EventKind::StepStarted { step: 2 });
+            self.event(EventKind::Typed {
+                actor: "ada".to_owned(),
+                line: line.to_owned(),
+            });
+            self
+        }
+
+        fn ends(&mut self) -> &mut Self {
+            self.event(EventKind::Exited {
+                actor: "ada".to_owned(),
+                ending: Ending::Status(0),
+            });
+            self
+        }
+
+        fn cross(&mut self, from: Option<&str>, what: CrossingKind, payload: &[u8]) -> &mut Self {
+            self.at_us += 10;
+            self.frame += 1;
+            let (ada, server): (SocketAddr, SocketAddr) = (
+                ([127, 0, 0, 1], 50_000).into(),
+                ([127, 0, 0, 1], 20_001).into(),
+            );
+            let by_server = from == Some(SERVER);
+            let known = from.is_some();
+            let actor = |server: bool| match (server, known) {
+                (true, _) => Some(SERVER.to_owned()),
+                (false, true) => Some("ada".to_owned()),
+                (false, false) => None,
+            };
+            let crossing = Crossing {
+                frame: self.frame,
+                conversation: 0,
+                from: actor(by_server),
+                to: actor(!by_server),
+                src: if by_server { server } else { ada },
+                dst: if by_server { ada } else { server },
+                what,
+                len: u32::try_from(payload.len()).expect("it is short"),
+                payload: Octets(payload.to_vec()),
+            };
+            self.event(EventKind::Crossed(crossing));
+            self
+        }
+
+        fn datagram(&mut self, from: &str, payload: &[u8]) -> &mut Self {
+            self.cross(Some(from), CrossingKind::Datagram, payload)
+        }
+
+        fn segment(
+            &mut self,
+            from: &str,
+            flags: &[&str],
+            handshake: Option<u8>,
+            payload: &[u8],
+        ) -> &mut Self {
+            let side = usize::from(from == SERVER);
+            let seq = self.seq[side];
+            self.seq[side] += i64::try_from(payload.len()).expect("it is short");
+            let what = CrossingKind::Segment {
+                flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+                seq,
+                ack: Some(1),
+                handshake,
+                retransmission: false,
+                refused: false,
+            };
+            self.cross(Some(from), what, payload)
+        }
+
+        fn opens(&mut self) -> &mut Self {
+            self.segment("ada", &["SYN"], Some(1), b"")
+                .segment(SERVER, &["SYN", "ACK"], Some(2), b"")
+                .segment("ada", &["ACK"], Some(3), b"")
+        }
+
+        fn says(&mut self, from: &str, payload: &[u8]) -> &mut Self {
+            self.segment(from, &["PSH", "ACK"], None, payload)
+        }
+
+        fn request_after(&mut self, milliseconds: u64, payload: &[u8]) -> &mut Self {
+            self.wait(milliseconds)
+                .datagram("ada", payload)
+                .datagram(SERVER, b"12:34:56")
+        }
+
+        /// `met`, `not yet`, `no` or `unclear`.
+        #[track_caller]
+        fn check(&mut self, sought: Sought, expected: &str) -> &mut Self {
+            let wire = Wire {
+                sought,
+                within: Duration::from_secs(1),
+            };
+            let found = evaluate(&wire, &self.ledger);
+            let word = match &found {
+                Finding::Met => "met",
+                Finding::NotYet(_) => "not yet",
+                Finding::Hopeless(_) => "no",
+                Finding::Undecided(_) => "unclear",
+            };
+            assert_eq!(word, expected, "{found:?}");
+            self
+        }
+    }
+
+    fn request() -> Sought {
+        Sought::Text {
+            from: "ada".to_owned(),
+            to: SERVER.to_owned(),
+            text: "12 + 42".to_owned(),
+        }
+    }
+
+    fn answer() -> Sought {
+        Sought::Number {
+            from: SERVER.to_owned(),
+            to: "ada".to_owned(),
+            number: 54.0,
+        }
+    }
+
+    fn name() -> Sought {
+        Sought::First {
+            from: "ada".to_owned(),
+            to: SERVER.to_owned(),
+            text: "Ada".to_owned(),
+        }
+    }
+
+    fn silent() -> Sought {
+        Sought::Silent {
+            actor: "ada".to_owned(),
+        }
+    }
+
+    fn clock_requests() -> Sought {
+        Sought::Only {
+            from: "ada".to_owned(),
+            to: SERVER.to_owned(),
+            texts: vec!["SEND_DATE".to_owned(), "SEND_TIME".to_owned()],
+        }
+    }
+
+    fn gaps_of(count: usize) -> Sought {
+        Sought::Gaps {
+            actor: "ada".to_owned(),
+            least: Duration::from_secs(1),
+            most: Duration::from_secs(2),
+            count,
+        }
+    }
+
+    fn orderly() -> Sought {
+        Sought::OrderlyClose {
+            actor: "ada".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_request_and_its_answer_are_seen_and_only_silence_is_proof_against_them() {
+        let mut stage = Stage::new();
+        stage.opens().says("ada", b"old: 12 + 42").types("12 + 42");
+        stage.check(request(), "not yet").check(answer(), "not yet");
+        stage
+            .says("ada", b"\x9c\x11\xfe\x80")
+            .check(request(), "unclear");
+        stage
+            .says("ada", b"12")
+            .says("ada", b"+")
+            .says("ada", b"42");
+        stage.check(request(), "met").check(answer(), "not yet");
+        stage.says(SERVER, b"{\"r\": 54.0}").check(answer(), "met");
+    }
+
+    #[test]
+    fn what_somebody_unknown_sent_condemns_nobody() {
+        let mut stage = Stage::new();
+        stage
+            .types("12 + 42")
+            .cross(None, CrossingKind::Datagram, b"hello");
+        stage.check(request(), "unclear").check(silent(), "unclear");
+        stage.check(gaps_of(2), "unclear").check(name(), "unclear");
+    }
+
+    #[test]
+    fn a_wire_that_was_not_seen_completely_decides_nothing() {
+        let mut stage = Stage::new();
+        stage
+            .types("12 + 42")
+            .opens()
+            .says("ada", b"12 + 42")
+            .check(request(), "met");
+        stage.event(EventKind::WatchFailed {
+            why: "the kernel had no room for some frames".to_owned(),
+        });
+        for sought in [
+            request(),
+            answer(),
+            silent(),
+            name(),
+            orderly(),
+            gaps_of(1),
+            Sought::NoReset,
+        ] {
+            stage.check(sought, "unclear");
+        }
+    }
+
+    #[test]
+    fn a_name_comes_first_in_whatever_message() {
+        Stage::new()
+            .opens()
+            .says("ada", b"ada\n")
+            .types("12 + 42")
+            .check(name(), "met");
+        Stage::new()
+            .opens()
+            .types("12 + 42")
+            .says("ada", b"{\"expr\":\"12 + 42\",\"user\":\"Ada\"}")
+            .check(name(), "met");
+        // Another name than the manifest's is the manifest's mistake.
+        Stage::new()
+            .opens()
+            .says("ada", b"Client1")
+            .types("12 + 42")
+            .says("ada", b"12 + 42")
+            .check(name(), "unclear");
+        Stage::new()
+            .opens()
+            .types("12 + 42")
+            .says("ada", b"12 + 42\n")
+            .check(name(), "not yet");
+        Stage::new().opens().check(name(), "not yet");
+    }
+
+    #[test]
+    fn silence_is_broken_by_what_was_typed_and_by_nothing_else_for_sure() {
+        Stage::new()
+            .opens()
+            .says("ada", b"Ada")
+            .types("pineapple")
+            .check(silent(), "met");
+        Stage::new()
+            .opens()
+            .types("pineapple")
+            .says("ada", b"pine")
+            .says("ada", b"apple")
+            .check(silent(), "no");
+        Stage::new()
+            .opens()
+            .types("pineapple")
+            .says("ada", b"ping")
+            .check(silent(), "unclear");
+    }
+
+    #[test]
+    fn a_connection_is_opened_by_three_segments_and_closed_by_two() {
+        let handshake = || Sought::Handshake {
+            actor: "ada".to_owned(),
+        };
+        let mut stage = Stage::new();
+        stage
+            .check(handshake(), "not yet")
+            .segment("ada", &["SYN"], Some(1), b"")
+            .check(handshake(), "not yet");
+        let mut stage = Stage::new();
+        stage
+            .opens()
+            .check(handshake(), "met")
+            .check(orderly(), "not yet");
+        stage
+            .segment("ada", &["FIN", "ACK"], None, b"")
+            .check(orderly(), "not yet");
+        stage
+            .segment(SERVER, &["FIN", "ACK"], None, b"")
+            .check(orderly(), "met")
+            .check(Sought::NoReset, "met");
+        let mut stage = Stage::new();
+        stage
+            .opens()
+            .segment("ada", &["RST", "ACK"], None, b"")
+            .check(orderly(), "no")
+            .check(Sought::NoReset, "no");
+    }
+
+    #[test]
+    fn the_transport_is_what_payload_crossed_over() {
+        let udp = || Sought::Uses {
+            transport: Transport::Udp,
+        };
+        Stage::new().check(udp(), "unclear");
+        Stage::new().datagram("ada", b"x").check(udp(), "met");
+        Stage::new().opens().says("ada", b"x").check(udp(), "no");
+    }
+
+    #[test]
+    fn only_the_two_requests_and_both() {
+        let mut stage = Stage::new();
+        for _ in 0..3 {
+            stage
+                .request_after(1500, b"SEND_DATE\n")
+                .check(clock_requests(), "unclear");
+        }
+        for _ in 0..2 {
+            stage
+                .request_after(1500, b"{\"request\": \"send_time\"}")
+                .check(clock_requests(), "unclear");
+        }
+        stage
+            .request_after(1500, b"SEND_TIME")
+            .check(clock_requests(), "met");
+        stage
+            .request_after(1500, b"SEND_WEATHER")
+            .check(clock_requests(), "no");
+
+        let mut stage = Stage::new();
+        for _ in 0..11 {
+            stage
+                .request_after(1500, b"SEND_TIME")
+                .check(clock_requests(), "unclear");
+        }
+        stage
+            .request_after(1500, b"SEND_TIME")
+            .check(clock_requests(), "no");
+
+        Stage::new()
+            .request_after(1500, b"TIME")
+            .check(clock_requests(), "no");
+        Stage::new()
+            .request_after(1500, b"\x01\x02")
+            .check(clock_requests(), "unclear");
+        // One that counts its requests and ends has said all it will.
+        let mut stage = Stage::new();
+        stage
+            .request_after(1500, b"SEND_TIME")
+            .request_after(1500, b"SEND_DATE")
+            .ends();
+        stage.check(clock_requests(), "met");
+    }
+
+    #[track_caller]
+    fn check_gaps(milliseconds: &[u64], expected: &str) {
+        let mut stage = Stage::new();
+        stage.request_after(0, b"SEND_TIME");
+        for gap in milliseconds {
+            stage.request_after(*gap, b"SEND_TIME");
+        }
+        stage.check(gaps_of(4), expected);
+    }
+
+    #[test]
+    fn gaps_of_one_to_two_seconds_that_vary_are_right() {
+        check_gaps(&[1000, 1999, 1400, 1700], "met");
+        // A timer may be early by a little, and a busy machine late by more.
+        check_gaps(&[960, 2400, 1400, 1700], "met");
+        check_gaps(&[1000, 2000, 2000, 1000], "met");
+        check_gaps(&[1200, 1700], "unclear");
+    }
+
+    #[test]
+    fn gaps_out_of_range_are_wrong_and_a_single_one_may_be_the_machines() {
+        check_gaps(&[100, 100, 100, 100], "no");
+        check_gaps(&[100, 1900, 1200, 1500], "unclear");
+        check_gaps(&[3000, 4000, 3500, 3700], "no");
+        check_gaps(&[3000, 1200, 1500, 1900], "unclear");
+    }
+
+    #[test]
+    fn gaps_that_never_vary_are_wrong_when_there_are_enough() {
+        check_gaps(&[1500; 4], "unclear");
+        check_gaps(&[1500; 12], "no");
+        // A choice of one or two seconds varies, even where it falls one way most of the time.
+        check_gaps(
+            &[
+                1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 2000, 1000, 1000,
+            ],
+            "met",
+        );
+        check_gaps(
+            &[
+                1500, 1503, 1501, 1520, 1502, 1501, 1590, 1500, 1502, 1501, 1503, 1500,
+            ],
+            "no",
+        );
+    }
+
+    #[test]
+    fn a_request_sent_again_is_the_same_request_and_a_late_answer_is_allowed_for() {
+        let mut stage = Stage::new();
+        stage.request_after(0, b"SEND_TIME");
+        for gap in [1100, 1900, 1300, 1600] {
+            stage
+                .wait(gap)
+                .datagram("ada", b"SEND_TIME")
+                .wait(100)
+                .datagram("ada", b"SEND_TIME");
+            stage.datagram(SERVER, b"12:34:56");
+        }
+        stage.check(gaps_of(3), "met");
+        let mut stage = Stage::new();
+        for gap in [1000, 1900, 1300, 1600, 1700] {
+            stage
+                .wait(gap)
+                .datagram("ada", b"SEND_TIME")
+                .wait(1500)
+                .datagram(SERVER, b"12:34:56");
+        }
+        stage.check(gaps_of(4), "met");
+    }
+}

@@ -190,9 +190,18 @@ fn now() -> Timestamp {
     Timestamp::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
+/// The wall clock at the beginning of the scenario (µs). The two clocks are read one after the other, and the machine may
+/// do something else between the two: the nearest of a few readings counts.
 fn zero_us(recorder: &Recorder) -> i64 {
-    let wall = i64::try_from(now().nanos() / 1_000).unwrap_or(i64::MAX);
-    wall - i64::try_from(recorder.now_us()).unwrap_or(i64::MAX)
+    let signed = |us: u64| i64::try_from(us).unwrap_or(i64::MAX);
+    let reading = |_| {
+        let before = signed(recorder.now_us());
+        let wall = signed(now().nanos() / 1_000);
+        let after = signed(recorder.now_us());
+        (after - before, wall - after)
+    };
+    let nearest = (0..5).map(reading).min();
+    nearest.map_or(0, |(_, zero)| zero)
 }
 
 /// Records what the thread tells.
@@ -415,6 +424,11 @@ impl Sink for Outlet {
     fn retired(&mut self, _: &Conversation) {}
 }
 
+/// What a file is called until it is complete.
+pub(super) fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("unfinished")
+}
+
 /// The evidence's file. It has another name until it is complete, so that one with its own name can be read.
 struct Kept {
     writer: PcapngWriter<File>,
@@ -427,7 +441,7 @@ struct Kept {
 
 impl Kept {
     fn create(path: &Path, capture: &LiveCapture) -> io::Result<Self> {
-        let unfinished = path.with_extension("unfinished");
+        let unfinished = unfinished(path);
         let file = File::create(&unfinished)?;
         let comment = "One scenario's wire. The first frame of each step says which.";
         let mut writer = PcapngWriter::new(file, "harness", Some(comment))?;
