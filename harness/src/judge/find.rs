@@ -153,6 +153,9 @@ fn in_order(text: &str, words: &[String]) -> bool {
     })
 }
 
+/// How a number becomes octets, if it can.
+type Form = fn(f64) -> Option<Vec<u8>>;
+
 /// Whether all numbers are there in one of the forms in which programs write them as octets.
 fn carries_binary(pieces: &[&[u8]], numbers: &[f64]) -> bool {
     let joined = pieces.concat();
@@ -160,7 +163,7 @@ fn carries_binary(pieces: &[&[u8]], numbers: &[f64]) -> bool {
         clippy::cast_possible_truncation,
         reason = "the value is compared after it"
     )]
-    let forms: [fn(f64) -> Option<Vec<u8>>; 8] = [
+    let forms: [Form; 8] = [
         |n| Some(n.to_be_bytes().to_vec()),
         |n| Some(n.to_le_bytes().to_vec()),
         |n| Some((n as f32).to_be_bytes().to_vec()),

@@ -7,6 +7,8 @@
 //! all. [`text`] draws for terminals, [`svg`] for reports; both from the same [`Ladder`].
 
 pub mod svg;
+#[cfg(test)]
+mod tests;
 pub mod text;
 
 use crate::event::{Actor, Crossing, CrossingKind, Event, EventKind};

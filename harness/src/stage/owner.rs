@@ -43,9 +43,8 @@ impl Owners {
 
     /// Says who is at both ends of what crossed at a moment of the scenario.
     pub(super) fn attribute(&mut self, crossing: &mut Crossing, at_us: u64) {
-        let Some(transport) = crossing.transport() else {
-            return;
-        };
+        // ICMP says of datagrams that nobody was there; a segment gets a RST.
+        let transport = crossing.transport().unwrap_or(Transport::Udp);
         if opens(crossing) {
             // A new connection: what was known of that port is over.
             self.known.remove(&(transport, crossing.src));

@@ -53,13 +53,39 @@ enum Item {
     Failed(String),
 }
 
+/// What sends beacons, as soon as it is open.
+#[derive(Debug)]
+enum Sender {
+    Opening(Option<JoinHandle<Result<Beacon, String>>>),
+    Open(Beacon),
+    Failed(String),
+}
+
+impl Sender {
+    /// Sends the next beacon and says its number.
+    fn send(&mut self) -> Result<u64, String> {
+        if let Sender::Opening(thread) = self {
+            *self = match thread.take().map(JoinHandle::join) {
+                Some(Ok(Ok(beacon))) => Sender::Open(beacon),
+                Some(Ok(Err(why))) => Sender::Failed(why),
+                _ => Sender::Failed("the thread that opens beacons has panicked".to_owned()),
+            };
+        }
+        match self {
+            Sender::Open(beacon) => beacon.send().map_err(|error| error.to_string()),
+            Sender::Failed(why) => Err(why.clone()),
+            Sender::Opening(_) => Err("it is not open yet".to_owned()),
+        }
+    }
+}
+
 /// Headings for the frames of the file: from when on, and what.
 type Headings = Arc<Mutex<Vec<(Timestamp, String)>>>;
 
 /// A wire that is watched.
 #[derive(Debug)]
 pub(super) struct Tap {
-    beacon: Beacon,
+    beacon: Sender,
     seen: watch::Receiver<u64>,
     headings: Headings,
     recorder: Rc<Recorder>,
@@ -85,7 +111,10 @@ impl Tap {
             ..Settings::default()
         };
         let capture = LiveCapture::open(&settings).map_err(|error| said(&error))?;
-        let beacon = Beacon::open(INTERFACE, token).map_err(|error| said(&error))?;
+        // Opening takes the kernel some 20 ms; the first beacon is sent later than that.
+        let beacon = Sender::Opening(Some(std::thread::spawn(move || {
+            Beacon::open(INTERFACE, token).map_err(|error| error.to_string())
+        })));
         let file = match file {
             Some(path) => Some(
                 Kept::create(&path, &capture)
@@ -150,7 +179,7 @@ impl Tap {
         while Instant::now() < deadline {
             match self.beacon.send() {
                 Ok(number) => first = first.or(Some(number)),
-                Err(error) => why = error.to_string(),
+                Err(error) => why = error,
             }
             let wanted = first.unwrap_or(u64::MAX);
             let there = self.seen.wait_for(|seen| *seen >= wanted);
@@ -397,13 +426,21 @@ impl Sink for Outlet {
         self.crossings += 1;
         let payload = &step.payload[..step.payload.len().min(MOST_PAYLOAD - self.payload)];
         self.payload += payload.len();
+        // An ICMP message comes from the kernel, and is about one end of the conversation and for the other.
+        let (src, dst) = match what {
+            CrossingKind::Unreachable { .. } => {
+                let sender = step.direction.sender();
+                (conversation.end(sender), conversation.end(sender.peer()))
+            }
+            _ => (step.src, step.dst),
+        };
         let crossing = Crossing {
             frame: step.number,
             conversation: conversation.id,
             from: None,
             to: None,
-            src: step.src,
-            dst: step.dst,
+            src,
+            dst,
             what,
             len: step.payload_len,
             payload: Octets(payload.to_vec()),
