@@ -6,7 +6,7 @@
 //!   all* is proof, and so is the forbidden thing itself;
 //! - what somebody unknown sent might be anybody's: nobody fails because of it.
 //!
-//! Times are the kernel's, of the frames. What a loaded machine adds to them is allowed for in [`gaps`].
+//! Times are the kernel's, of the frames. What a loaded machine adds to them is allowed for by [`SHORTER`] and [`LONGER`].
 
 use super::expect::{Finding, Miss, who};
 use super::find;

@@ -127,6 +127,7 @@ impl Play {
             _ = terminate.recv() => Some("interrupted".to_owned()),
         };
         let interrupted = fault.as_deref() == Some("interrupted");
+        self.recorder.hush();
         if !interrupted && let Some(tap) = &mut self.tap {
             tap.catch_up().await;
         }
