@@ -8,12 +8,13 @@ use crate::event::{Actor, Event, EventKind};
 use crate::judge::Obstacle;
 use crate::lab::Exercise;
 use crate::manifest::{NameStyle, Programs, Submission};
-use crate::results::{Run, Scene};
+use crate::results::{FRAMES, Run, Scene};
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Need, Scenario};
 use crate::stage::{self, Job};
-use crate::world::{Isolation, Level, ports};
+use crate::world::{Isolation, Level, Watch, ports};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -34,6 +35,10 @@ pub struct Plan {
     pub only: Vec<String>,
     /// Where.
     pub isolation: Isolation,
+    /// Whether the wire can be watched there.
+    pub watch: Watch,
+    /// The folder of this run's evidence, where frames are kept; none keeps none.
+    pub evidence: Option<PathBuf>,
     /// The seed of every random choice.
     pub seed: u64,
     /// How many scenarios at the same time, where each has its own network.
@@ -80,7 +85,7 @@ pub async fn conduct(
         let obstacle = failed_builds
             .get(&scenario.exercise)
             .cloned()
-            .or_else(|| obstacle(&filled, programs, &plan.isolation));
+            .or_else(|| obstacle(&filled, programs, plan));
         let playable = obstacle.is_none();
         scenes.push(Some(Scene {
             scenario: filled.clone(),
@@ -89,7 +94,13 @@ pub async fn conduct(
         }));
         if playable {
             let port = port_for(scenario, programs, &plan.isolation)?;
+            let frames = match &plan.evidence {
+                Some(evidence) => Some(place_for_frames(evidence, &filled.name)?),
+                None => None,
+            };
             let job = Job {
+                watch: plan.watch.clone(),
+                frames,
                 scenario: filled,
                 programs: programs.clone(),
                 names,
@@ -133,6 +144,14 @@ pub async fn conduct(
         }
     }
     Ok(Run::new(plan, scenes.into_iter().flatten().collect()))
+}
+
+/// The file for a scene's frames, in a folder that is there.
+fn place_for_frames(evidence: &Path, scene: &str) -> std::io::Result<PathBuf> {
+    // Stages run in the submission's folder or elsewhere: a relative path would lead astray.
+    let folder = std::path::absolute(evidence)?.join("scenes").join(scene);
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder.join(FRAMES))
 }
 
 enum Played {
@@ -277,7 +296,17 @@ fn names_for(scenario: &Scenario, programs: &Programs) -> BTreeMap<Actor, String
         .collect()
 }
 
-fn obstacle(scenario: &Scenario, programs: &Programs, isolation: &Isolation) -> Option<Obstacle> {
+fn obstacle(scenario: &Scenario, programs: &Programs, plan: &Plan) -> Option<Obstacle> {
+    let isolation = &plan.isolation;
+    if scenario.needs.contains(&Need::Capture) && !plan.watch.granted {
+        let why = plan
+            .watch
+            .why
+            .as_deref()
+            .unwrap_or("the wire cannot be watched");
+        let what = format!("capture: {why}");
+        return Some(Obstacle::Lacks { what });
+    }
     let own_network = isolation.level >= Level::L3n;
     if scenario.needs.contains(&Need::Netns) && !own_network {
         let what =

@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
+pub use crossing::{Crossing, CrossingKind, Octets};
+
+mod crossing;
+
 /// Who does something in a scenario: `server`, or a client's name in the scenario file.
 pub type Actor = String;
 
@@ -131,6 +135,23 @@ pub enum EventKind {
     Traffic {
         /// The counts.
         counted: Traffic,
+    },
+    /// From here on the wire is watched: what crosses it becomes events, and frames of the evidence.
+    Watched {
+        /// The interface.
+        interface: String,
+    },
+    /// The wire is not watched.
+    NotWatched {
+        /// Why not, as a phrase after "needs capture:".
+        why: String,
+    },
+    /// Something crossed the wire. `at_us` is when the kernel saw it, which can be before the event recorded last.
+    Crossed(Crossing),
+    /// The watch may have missed something: nothing can be concluded from the wire any more.
+    WatchFailed {
+        /// What happened.
+        why: String,
     },
     /// The actor wrote more than it may; nothing more is read and it is killed.
     OutputLimit {

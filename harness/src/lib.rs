@@ -25,11 +25,11 @@
 //! - [`judge`]: the ledger (a fold of events), expectations (pure questions to the ledger), verdicts.
 //! - [`stage`]: plays one scenario. `program` is the only module that starts programs under test (and
 //!   prepares the commands of builds); `rest` tells
-//!   when everything is quiet; `curtain` ends everything.
+//!   when everything is quiet; `tap` watches the wire and `owner` says whose each socket is; `curtain` ends everything.
 //! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any; the sandbox
-//!   around programs and the capture of the wire will live here.
+//!   around programs will live here.
 //! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.
-//! - [`results`], [`transcript`], [`report`]: what is kept and shown.
+//! - [`results`], [`transcript`], [`ladder`], [`report`]: what is kept and shown.
 //! - [`cli`]: arguments and exit statuses.
 //!
 //! # Invariants
@@ -39,8 +39,8 @@
 //!   cannot disagree about what was seen.
 //! - No server is ever probed by connecting; no prompt is ever waited for.
 //! - Every wait has a deadline and can name what it waited for.
-//! - A check may fail a program only for a sentence of the sheet, which it names. What the screens cannot decide is
-//!   inconclusive.
+//! - A check may fail a program only for a sentence of the sheet, which it names. What neither screens nor wire decide is
+//!   inconclusive; so is whatever rests on a wire that was not seen to the last frame.
 //! - Nothing a program printed reaches a terminal unescaped.
 //! - Unsafe code is in one private module, `sys`. The harness does not know insta; snapshots are its tests'.
 
@@ -51,6 +51,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod judge;
 pub mod lab;
+pub mod ladder;
 pub mod manifest;
 pub mod report;
 pub mod results;

@@ -4,19 +4,23 @@
 //! RESULTS/run.json                       the submission, the seed, the level, every scenario as it was played
 //! RESULTS/scenes/NAME/events.jsonl       what happened, an event a line
 //! RESULTS/scenes/NAME/transcript.txt     the same for people
+//! RESULTS/scenes/NAME/capture.pcapng     every frame that crossed the scenario's wire, where it was watched
+//! RESULTS/scenes/NAME/ladder.txt, .svg   who sent what to whom, for people
 //! RESULTS/report.json, report.txt        what came of it
 //! ```
 
 use crate::conduct::Plan;
-use crate::event::Event;
-use crate::judge::{self, Obstacle, Verdict};
+use crate::event::{Event, EventKind};
+use crate::judge::{self, Obstacle, Status, Verdict};
 use crate::lab::Exercise;
+use crate::ladder::{self, Ladder};
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::transcript;
-use crate::world::Isolation;
+use crate::world::{Isolation, Watch};
 use miette::{Result, miette};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,6 +28,9 @@ use std::sync::Arc;
 
 /// The format of `run.json`.
 const SCHEMA: &str = "socket-lab/run/v1";
+
+/// The file with a scene's frames.
+pub const FRAMES: &str = "capture.pcapng";
 
 /// One check of one submission, as it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +47,9 @@ pub struct Run {
     pub seed: u64,
     /// What the machine allowed.
     pub isolation: Isolation,
+    /// Whether the wire could be watched.
+    #[serde(default)]
+    pub watch: Watch,
     /// Exercises handed in as files, for which there are no scenarios.
     pub papers: Vec<Exercise>,
     /// The checks that were asked for; none means all.
@@ -60,6 +70,15 @@ pub struct Scene {
     pub events: Vec<Event>,
 }
 
+impl Scene {
+    /// Whether its wire was watched.
+    pub fn was_watched(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(event.kind, EventKind::Watched { .. }))
+    }
+}
+
 impl Run {
     /// A run that was played to a plan.
     pub fn new(plan: &Plan, scenes: Vec<Scene>) -> Self {
@@ -70,6 +89,7 @@ impl Run {
             dir: plan.submission.dir.clone(),
             seed: plan.seed,
             isolation: plan.isolation.clone(),
+            watch: plan.watch.clone(),
             papers: plan.papers.clone(),
             only: plan.only.clone(),
             scenes,
@@ -94,6 +114,17 @@ impl Run {
                     verdict
                         .evidence
                         .insert("events".to_owned(), format!("scenes/{name}/events.jsonl"));
+                    if scene.was_watched() {
+                        verdict
+                            .evidence
+                            .insert("capture".to_owned(), format!("scenes/{name}/{FRAMES}"));
+                        verdict
+                            .evidence
+                            .insert("ladder".to_owned(), format!("scenes/{name}/ladder.txt"));
+                        verdict
+                            .evidence
+                            .insert("picture".to_owned(), format!("scenes/{name}/ladder.svg"));
+                    }
                 }
             }
             verdicts
@@ -112,6 +143,12 @@ impl Run {
             &folder.join("report.txt"),
             &crate::report::text::render(report, false),
         )?;
+        let failed: BTreeSet<String> = report
+            .checks
+            .iter()
+            .filter(|check| check.status == Status::Fail)
+            .map(|check| check.see.clone())
+            .collect();
         for scene in self.scenes.iter().filter(|scene| !scene.events.is_empty()) {
             let place = folder.join("scenes").join(&scene.scenario.name);
             fs::create_dir_all(&place)
@@ -129,6 +166,11 @@ impl Run {
                 &place.join("transcript.txt"),
                 &transcript::render(&scene.scenario, &scene.events),
             )?;
+            if scene.was_watched() {
+                let ladder = Ladder::of(&scene.scenario, &scene.events, &failed);
+                write(&place.join("ladder.txt"), &ladder::text::render(&ladder))?;
+                write(&place.join("ladder.svg"), &ladder::svg::render(&ladder))?;
+            }
         }
         point_latest(folder);
         Ok(())

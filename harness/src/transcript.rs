@@ -92,7 +92,19 @@ impl<'s> Script<'s> {
                     self.enter_check(*step);
                 }
             }
-            EventKind::StepEnded { .. } | EventKind::Traffic { .. } => {}
+            // Of the wire, the ladder tells: segments come as the kernel likes, lines of a transcript do not.
+            EventKind::StepEnded { .. }
+            | EventKind::Traffic { .. }
+            | EventKind::Watched { .. }
+            | EventKind::NotWatched { .. }
+            | EventKind::Crossed(_) => {}
+            EventKind::WatchFailed { why } => {
+                self.row(
+                    "harness",
+                    '*',
+                    &format!("did not see the whole wire: {why}"),
+                );
+            }
             EventKind::Output { actor, text } => self
                 .pending
                 .entry(actor.clone())

@@ -34,6 +34,15 @@ pub trait FrameSink {
     /// When the output cannot be written.
     fn pause(&mut self) -> io::Result<()>;
 
+    /// The kernel had no room for so many frames since the capture began. Told before a pause, and only of a live
+    /// capture.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    fn dropped(&mut self, _total: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// How many segments, datagrams and messages of the lab there were so far.
     fn lab(&self) -> u64;
 }

@@ -14,10 +14,12 @@
 //! - 262,144 octets of a frame are kept: those of a loopback interface are longer than 65,535.
 //! - Never promiscuous, and no direction in the filter (`inbound` loses the first segments on loopback).
 //!
-//! What a filter in the kernel cannot see is told in [`filter`].
+//! What a filter in the kernel cannot see is told in [`filter`]; how it is known that a capture has caught up, in
+//! [`beacon`].
 //!
 //! Owns no global state: a process in a network namespace of its own opens a capture there like anywhere else.
 
+pub mod beacon;
 pub mod filter;
 
 use crate::frame::{Frame, LinkType};
@@ -239,6 +241,7 @@ impl LiveCapture {
             }
             let now = Instant::now();
             if drained == Drained::Empty || now.duration_since(shown) >= SHOWN_EVERY {
+                self.tell_dropped(sink)?;
                 sink.pause()?;
                 shown = now;
             }
@@ -270,6 +273,7 @@ impl LiveCapture {
         if why != Why::Count {
             self.hand_over_the_rest(sink, limits.count)?;
         }
+        self.tell_dropped(sink)?;
         sink.pause()?;
         Ok(Ended {
             frames: self.frames,
@@ -353,6 +357,13 @@ impl LiveCapture {
                 interface: self.interface.clone(),
                 why: format!("waiting for frames: {errno}"),
             }),
+        }
+    }
+
+    fn tell_dropped(&mut self, sink: &mut dyn FrameSink) -> io::Result<()> {
+        match self.dropped() {
+            Some(dropped) if dropped > 0 => sink.dropped(dropped),
+            _ => Ok(()),
         }
     }
 

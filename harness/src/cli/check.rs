@@ -8,7 +8,7 @@ use crate::report::{self, Report};
 use crate::results::{self, Run};
 use crate::scenario::{Library, Scenario};
 use crate::text::visible;
-use crate::world::Isolation;
+use crate::world::{Isolation, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Result, miette};
 use rand::RngExt as _;
@@ -52,22 +52,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let submission = manifest::read(&dir)?;
     let scenarios = select(&library, &submission, &selection)?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    // Made first: a folder that cannot be written is better known before than after.
+    let folder = results::make_folder(&arguments.out)?;
+    let isolation = Isolation::probe();
     let plan = Plan {
+        watch: Watch::probe(&isolation),
+        evidence: Some(folder.clone()),
         papers: papers(&submission, &library, &selection),
         only: checks_of(&library, &selection),
         scenarios,
-        isolation: Isolation::probe(),
+        isolation,
         seed: arguments
             .seed
             .unwrap_or_else(|| rand::rng().random_range(0..1_000_000)),
         jobs: arguments.jobs.unwrap_or(3 * cores),
         submission,
     };
-    // Made first: a folder that cannot be written is better known before than after.
-    let folder = results::make_folder(&arguments.out)?;
     let Some(run) = conduct_visibly(&plan)? else {
-        // It is empty; when it cannot be removed, it stays so.
-        let _ = std::fs::remove_dir(&folder);
+        // It holds nothing but frames without events; when it cannot be removed, it stays so.
+        let _ = std::fs::remove_dir_all(&folder);
         let _ = writeln!(
             std::io::stderr(),
             "interrupted; every program was stopped, nothing was recorded"

@@ -1,7 +1,7 @@
 //! `harness doctor`.
 
 use super::{Failure, print};
-use crate::world::{Isolation, Level};
+use crate::world::{Isolation, Level, Watch};
 use miette::Result;
 use std::fmt::Write as _;
 
@@ -22,6 +22,17 @@ pub(super) fn run() -> Result<u8, Failure> {
             .map_or("granted".to_owned(), |error| format!("refused: {error}"));
         let _ = writeln!(text, "  {}: {outcome}", trial.what);
     }
+    let watch = Watch::probe(&isolation);
+    let _ = match &watch.why {
+        None => writeln!(
+            text,
+            "\ncapture: granted, what crosses each scenario's own wire is looked at"
+        ),
+        Some(why) => writeln!(
+            text,
+            "\ncapture: refused, checks that need it are not run: {why}"
+        ),
+    };
     let advice = advice(&isolation);
     if !advice.is_empty() {
         let _ = writeln!(text, "\nto get more");

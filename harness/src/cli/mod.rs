@@ -11,7 +11,7 @@ mod report;
 
 use crate::scenario::Library;
 use crate::stage;
-use crate::world::isolation;
+use crate::world::{isolation, watch};
 use clap::{Parser, Subcommand, ValueEnum};
 use miette::{MietteHandlerOpts, Result};
 use std::io::{self, Write as _};
@@ -71,7 +71,7 @@ enum Format {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    // Two hidden roles come first: they must be taken on before a second thread exists.
+    // Three hidden roles come first: they must be taken on before a second thread exists.
     let words: Vec<String> = std::env::args_os()
         .skip(1)
         .take(2)
@@ -83,6 +83,9 @@ pub fn main() -> ExitCode {
         }
         [isolation::PROBE_ARGUMENT, spec] => {
             return ExitCode::from(u8::try_from(isolation::probe_main(spec)).unwrap_or(FAULT));
+        }
+        [watch::PROBE_ARGUMENT, spec] => {
+            return ExitCode::from(u8::try_from(watch::probe_main(spec)).unwrap_or(FAULT));
         }
         _ => {}
     }

@@ -7,6 +7,7 @@ use super::clock;
 use super::history::{sees_history, tells_apart};
 use super::ledger::{ActorState, Ledger, Screen};
 use super::number;
+use super::wire;
 use crate::event::Actor;
 use crate::scenario::model::{Action, Actors, Pattern, SERVER, See};
 use crate::text;
@@ -21,6 +22,8 @@ pub enum Finding {
     NotYet(Miss),
     /// No, and it cannot come any more.
     Hopeless(Miss),
+    /// What is known decides nothing, so far.
+    Undecided(Miss),
 }
 
 /// What is missing, and on whose screen.
@@ -76,6 +79,7 @@ pub fn evaluate(index: usize, action: &Action, ledger: &Ledger) -> Finding {
             connections,
             segments,
         } => carries(*datagrams, *connections, *segments, ledger),
+        Action::Wire(expected) => wire::evaluate(expected, ledger),
         // These are things the harness does itself; they cannot be missing.
         Action::GiveName { .. }
         | Action::Try { .. }

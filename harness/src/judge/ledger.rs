@@ -3,7 +3,7 @@
 //! The stage keeps one while the programs run, to know when a wait is over; the judge rebuilds the same one
 //! from recorded events. Both ask [`super::expect::evaluate`], so they cannot disagree about what was seen.
 
-use crate::event::{Actor, Ending, Event, EventKind, Waiting};
+use crate::event::{Actor, Crossing, Ending, Event, EventKind, Waiting};
 use crate::lab::Transport;
 use crate::scenario::Scenario;
 use crate::scenario::model::SERVER;
@@ -33,6 +33,10 @@ pub struct Ledger {
     traffic: Option<Traffic>,
     /// The same at the beginning of the check.
     traffic_before: Traffic,
+    /// What has crossed the wire.
+    pub wire: Wire,
+    /// When the last thing happened that screens and the wire are looked at afresh after (µs).
+    mark_us: u64,
     /// Why the scenario ended early, if it did.
     pub fault: Option<String>,
     /// Whether the scenario has ended.
@@ -69,8 +73,32 @@ pub struct ActorState {
     pub screen: Screen,
     /// How it ended.
     pub ending: Option<Ending>,
+    /// When it ended (µs).
+    pub ended_us: Option<u64>,
+    /// Its process id.
+    pub pid: Option<u32>,
     /// How much it had written when it was stopped for writing too much.
     pub output_limit: Option<usize>,
+}
+
+/// What is known of the wire.
+#[derive(Debug, Default)]
+pub struct Wire {
+    /// Whether it is watched.
+    pub watched: bool,
+    /// Why it is not.
+    pub why_not: Option<String>,
+    /// What crossed it, each with the moment (µs).
+    pub crossings: Vec<(u64, Crossing)>,
+    /// Why nothing can be concluded from it.
+    pub failed: Option<String>,
+}
+
+impl Wire {
+    /// Whether everything that crossed it is known.
+    pub fn is_sound(&self) -> bool {
+        self.watched && self.failed.is_none()
+    }
 }
 
 /// Silence within a line after which what follows is another piece (µs).
@@ -175,6 +203,8 @@ impl Ledger {
             not_taken: None,
             traffic: None,
             traffic_before: Traffic::default(),
+            wire: Wire::default(),
+            mark_us: 0,
             fault: None,
             ended: false,
         }
@@ -182,7 +212,8 @@ impl Ledger {
 
     /// Takes one event into account.
     pub fn apply(&mut self, event: &Event) {
-        self.now_us = event.at_us;
+        // What crossed the wire is known a little later than it happened.
+        self.now_us = self.now_us.max(event.at_us);
         let at = event.at_us;
         match &event.kind {
             EventKind::ScenarioStarted { clock, names, .. } => {
@@ -191,15 +222,20 @@ impl Ledger {
                     self.state(actor).name.clone_from(name);
                 }
             }
-            EventKind::StepStarted { step } => self.begin_step(*step),
+            EventKind::StepStarted { step } => self.begin_step(*step, at),
             EventKind::StepEnded { .. } => self.step = None,
-            EventKind::Started { actor, command, .. } => {
+            EventKind::Started {
+                actor,
+                command,
+                pid,
+            } => {
                 // A part that is played again begins with an empty screen.
                 let name = std::mem::take(&mut self.state(actor).name);
                 let state = ActorState {
                     name,
                     command: command.clone(),
                     started: true,
+                    pid: Some(*pid),
                     ..Default::default()
                 };
                 self.actors.insert(actor.clone(), state);
@@ -234,7 +270,17 @@ impl Ledger {
             EventKind::OutputLimit { actor, octets } => {
                 self.state(actor).output_limit = Some(*octets)
             }
-            EventKind::Exited { actor, ending } => self.state(actor).ending = Some(*ending),
+            EventKind::Exited { actor, ending } => {
+                let state = self.state(actor);
+                state.ending = Some(*ending);
+                state.ended_us = Some(at);
+            }
+            EventKind::Watched { .. } => self.wire.watched = true,
+            EventKind::NotWatched { why } => self.wire.why_not = Some(why.clone()),
+            EventKind::Crossed(crossing) => self.wire.crossings.push((at, crossing.clone())),
+            EventKind::WatchFailed { why } => {
+                self.wire.failed.get_or_insert_with(|| why.clone());
+            }
             EventKind::Traffic { counted } => self.traffic = Some(*counted),
             EventKind::ScenarioEnded { fault } => {
                 self.fault.clone_from(fault);
@@ -250,12 +296,15 @@ impl Ledger {
         }
     }
 
-    fn begin_step(&mut self, step: usize) {
+    fn begin_step(&mut self, step: usize, at_us: u64) {
         self.step = Some(step);
         let scenario = Arc::clone(&self.scenario);
         let Some(direction) = scenario.steps.get(step) else {
             return;
         };
+        if direction.action.is_stimulus() {
+            self.mark_us = at_us;
+        }
         let new_check = direction.check != self.check;
         self.check = direction.check;
         if new_check {
@@ -280,6 +329,27 @@ impl Ledger {
     /// What is known of an actor, if anything.
     pub fn actor(&self, actor: &str) -> Option<&ActorState> {
         self.actors.get(actor)
+    }
+
+    /// Whether an actor's program has ended, or was never started.
+    pub fn has_ended(&self, actor: &str) -> bool {
+        self.actor(actor).is_none_or(|state| state.ending.is_some())
+    }
+
+    /// The processes that were started, with whom they play.
+    pub fn pids(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.actors
+            .iter()
+            .filter_map(|(actor, state)| Some((actor.as_str(), state.pid?)))
+    }
+
+    /// What has crossed the wire since the last thing that happened.
+    pub fn crossed_since_mark(&self) -> impl Iterator<Item = &(u64, Crossing)> {
+        let mark = self.mark_us;
+        self.wire
+            .crossings
+            .iter()
+            .filter(move |(at, _)| *at >= mark)
     }
 
     /// Everybody known but the server.

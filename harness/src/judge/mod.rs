@@ -1,14 +1,17 @@
 //! The judge: events in, verdicts out. Pure: a recorded run can be judged again without running it.
 //!
 //! [`ledger`] folds events into what is known, [`expect`] (with `history` for whole conversations) says whether a
-//! step is satisfied by it, [`clock`] and [`number`] recognise answers in any common form. Invariants: no clock, no
+//! step is satisfied by it, [`wire`] asks the same of what crossed the wire, [`clock`], [`number`] and [`find`] recognise
+//! answers in any common form. Invariants: no clock, no
 //! files, no processes; the same events always give the same verdicts.
 
 pub mod clock;
 pub mod expect;
+pub mod find;
 mod history;
 pub mod ledger;
 pub mod number;
+pub mod wire;
 
 pub use ledger::Ledger;
 
@@ -196,11 +199,17 @@ fn failure(
     if ended == Waiting::Skipped {
         return None;
     }
-    let (Finding::NotYet(miss) | Finding::Hopeless(miss)) = evaluate(step, action, ledger) else {
-        return None;
+    let (miss, unsure) = match evaluate(step, action, ledger) {
+        Finding::Met => return None,
+        Finding::NotYet(miss) | Finding::Hopeless(miss) => {
+            (miss, matches!(action, Action::See(see) if see.unsure))
+        }
+        Finding::Undecided(miss) => (miss, true),
     };
-    let unsure = matches!(action, Action::See(see) if see.unsure);
     let got = ledger.actor(&miss.actor).map(|state| {
+        if let Action::Wire(wire) = action {
+            return wire::excerpt(wire, ledger);
+        }
         let fresh = match action {
             Action::See(see) if see.ever => state.screen.raw(),
             Action::Start { .. } | Action::Running { .. } => state.screen.raw(),
@@ -244,6 +253,17 @@ fn verdict(
         .filter(|step| step.check == Some(index))
         .count();
     let setup = setup.filter(|_| docket.steps_done < steps);
+    let unwatched = check.wire && !ledger.wire.watched;
+    if unwatched && setup.is_none() {
+        let why = ledger
+            .wire
+            .why_not
+            .as_deref()
+            .unwrap_or("the wire was not watched");
+        verdict.max_points = 0.0;
+        verdict.because = Some(format!("needs capture: {why}"));
+        return verdict;
+    }
     match (docket.failure.as_ref().or(setup), &ledger.fault) {
         (Some(failure), _) => {
             verdict.status = if failure.unsure {
@@ -267,6 +287,8 @@ fn verdict(
             }
             if failure.unsure {
                 verdict.max_points = 0.0;
+            }
+            if failure.unsure && !check.wire {
                 verdict.because = Some(format!(
                     "{}; the screens cannot decide it: what crosses the wire would",
                     failure.miss.because

@@ -88,7 +88,7 @@ impl Report {
         }
         let isolation = IsolationNote {
             level: run.isolation.level,
-            capture: false,
+            capture: run.watch.granted,
             missing: run.isolation.missing(),
             shared: run.isolation.shared().to_owned(),
         };

@@ -63,8 +63,15 @@ impl Page {
     fn head(&mut self, report: &Report) {
         self.line(LOUD, &visible(&report.submission.student));
         let facts = format!(
-            "seed {} · isolation {}: {}",
-            report.seed, report.isolation.level, report.isolation.shared
+            "seed {} · isolation {}: {}; the wire is {}",
+            report.seed,
+            report.isolation.level,
+            report.isolation.shared,
+            if report.isolation.capture {
+                "watched"
+            } else {
+                "not watched"
+            }
         );
         self.line(QUIET, &facts);
     }
@@ -151,6 +158,9 @@ impl Page {
             self.field("see", &check.see);
             if let Some(transcript) = check.evidence.get("transcript") {
                 self.field("", transcript);
+            }
+            if let Some(ladder) = check.evidence.get("ladder") {
+                self.field("", ladder);
             }
         }
     }

@@ -10,8 +10,8 @@ use crate::event::Actor;
 use crate::lab::{self, Transport};
 use kdl::{KdlEntry, KdlNode, KdlValue};
 
-const STATEMENTS: [&str; 7] = [
-    "check", "start", "join", "network", "peer", "needs", "everyone",
+const STATEMENTS: [&str; 8] = [
+    "check", "start", "join", "network", "peer", "needs", "everyone", "wire",
 ];
 const VERBS: [&str; 17] = [
     "types",
@@ -52,6 +52,7 @@ impl Reader<'_> {
             "join" => self.join(node),
             "network" => self.network(node),
             "peer" => self.peer(node),
+            "wire" => self.wire(node),
             _ => self.direction(node, subject),
         }
     }
@@ -567,7 +568,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn placeholders(&self, node: &KdlNode, text: &str) -> Result<String> {
+    pub(super) fn placeholders(&self, node: &KdlNode, text: &str) -> Result<String> {
         let mut out = String::new();
         let mut rest = text;
         while let Some(open) = rest.find('{') {
@@ -615,7 +616,7 @@ impl Reader<'_> {
         Ok(out)
     }
 
-    fn push(&mut self, node: &KdlNode, action: Action) {
+    pub(super) fn push(&mut self, node: &KdlNode, action: Action) {
         self.steps.push(Step {
             place: self.place(node.name().span()),
             check: self.check,

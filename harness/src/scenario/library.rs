@@ -20,6 +20,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "ex2/across-hosts.kdl",
     "ex3/clock.kdl",
     "ex3/unknown-request.kdl",
+    "ex3/wire.kdl",
     "ex4/hello.kdl",
     "ex6/session.kdl",
     "ex6/malformed.kdl",

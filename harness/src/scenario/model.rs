@@ -3,6 +3,7 @@
 //! Steps are flat and primitive: group directions of the file ("everyone takes turns") were expanded while
 //! reading, so the stage and the judge see one thing at a time, each with its place in the file.
 
+use super::wire::Wire;
 use crate::event::Actor;
 use crate::lab::{Exercise, Kind, Transport};
 use serde::{Deserialize, Serialize};
@@ -35,12 +36,15 @@ pub struct Scenario {
 pub enum Need {
     /// A network of its own, whose addresses and buffers the scenario may set.
     Netns,
+    /// A wire that can be watched.
+    Capture,
 }
 
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Need::Netns => f.write_str("netns"),
+            Need::Capture => f.write_str("capture"),
         }
     }
 }
@@ -60,6 +64,9 @@ pub struct CheckBlock {
     pub sheet: String,
     /// Hints, from the question to ask oneself to where to look.
     pub hints: Vec<String>,
+    /// Only the wire can decide it: without a capture it is not run.
+    #[serde(default)]
+    pub wire: bool,
     /// Checks that must have passed for this one to mean anything, pass or fail.
     pub needs: Vec<String>,
     /// Checks whose failure explains a failure here, which then says nothing new. A pass stands.
@@ -229,6 +236,8 @@ pub enum Action {
         /// The two texts.
         texts: [String; 2],
     },
+    /// Something must have crossed the wire, or must not.
+    Wire(Wire),
     /// Each line typed in this check must be on every other screen exactly once, each sender's in order.
     SeeHistory {
         /// Whose screens.
@@ -285,6 +294,11 @@ pub enum Pattern {
 }
 
 impl Action {
+    /// Whether somebody does something, in whatever way.
+    pub fn does_something(&self) -> bool {
+        self.is_stimulus() || matches!(self, Action::Try { .. } | Action::GiveName { .. })
+    }
+
     /// Whether this is something that happens, after which screens are looked at afresh, rather than
     /// something that is expected.
     pub fn is_stimulus(&self) -> bool {
@@ -298,6 +312,7 @@ impl Action {
                 | Action::SeeHistory { .. }
                 | Action::TellApart { .. }
                 | Action::Carry { .. }
+                | Action::Wire(_)
                 | Action::Try { .. }
                 | Action::GiveName { .. }
         )
@@ -395,6 +410,7 @@ impl Scenario {
                 Action::Type { lines, .. } => lines.iter_mut().for_each(fill),
                 Action::Try { line, .. } => fill(line),
                 Action::TellApart { texts, .. } => texts.iter_mut().for_each(fill),
+                Action::Wire(wire) => wire.texts_mut().into_iter().for_each(fill),
                 Action::See(See { pattern, .. }) | Action::NotSee { pattern, .. } => {
                     match pattern {
                         Pattern::Texts(texts) | Pattern::OneLine(texts) => {
@@ -417,6 +433,7 @@ impl Scenario {
             .iter()
             .map(|step| match &step.action {
                 Action::See(see) if see.ever => see.within.as_secs(),
+                Action::Wire(wire) => wire.within.as_secs() / 2,
                 action => u64::from(action.is_stimulus()),
             })
             .sum()
@@ -429,6 +446,7 @@ impl Scenario {
         let step = |step: &Step| match &step.action {
             Action::See(See { within, .. })
             | Action::SeeHistory { within, .. }
+            | Action::Wire(Wire { within, .. })
             | Action::Exit { within, .. } => *within + A_STEP,
             _ => A_STEP,
         };

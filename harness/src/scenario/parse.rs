@@ -56,6 +56,8 @@ pub(super) struct Reader<'s> {
     /// Who did the last thing; the one that "others" are other than.
     pub(super) last_actor: Option<Actor>,
     pub(super) check: Option<usize>,
+    /// Whether that check looks at the wire.
+    pub(super) wire_check: bool,
 }
 
 impl<'s> Reader<'s> {
@@ -69,6 +71,7 @@ impl<'s> Reader<'s> {
             gone: Vec::new(),
             last_actor: None,
             check: None,
+            wire_check: false,
         }
     }
 
@@ -121,12 +124,13 @@ impl<'s> Reader<'s> {
                     .as_str()
                 {
                     "netns" => needs.push(Need::Netns),
+                    "capture" => needs.push(Need::Capture),
                     other => {
                         return Err(self.at(
                             child,
                             format!("`{other}` is nothing a machine can offer"),
                             "here",
-                            Some("write netns"),
+                            Some("write netns or capture"),
                         ));
                     }
                 },
@@ -194,6 +198,7 @@ impl<'s> Reader<'s> {
         }
         self.only_props(node, &["points"])?;
         self.check = Some(self.checks.len());
+        self.wire_check = false;
         let mut block = CheckBlock {
             id: id.clone(),
             title: title.clone(),
@@ -201,6 +206,7 @@ impl<'s> Reader<'s> {
             points,
             sheet: String::new(),
             hints: Vec::new(),
+            wire: false,
             needs: Vec::new(),
             explained_by: Vec::new(),
             place: self.place(node.name().span()),
@@ -211,7 +217,12 @@ impl<'s> Reader<'s> {
                 "sheet" => block.sheet = self.one_string(child, "the sentence of the sheet")?,
                 "hint" => block.hints.push(self.one_string(child, "the hint")?),
                 word @ ("needs" | "explained-by") => {
-                    let id = self.one_string(child, "the id of a check")?;
+                    let id = self.one_string(child, "the id of a check, or capture")?;
+                    if word == "needs" && id == "capture" {
+                        block.wire = true;
+                        self.wire_check = true;
+                        continue;
+                    }
                     if lab::find_check(&id).is_none() {
                         let near = lab::nearest(&id, lab::CHECKS.iter().map(|(id, _)| *id));
                         let help = near.map_or(

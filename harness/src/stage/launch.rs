@@ -1,6 +1,6 @@
 //! Starts a stage and collects its events.
 
-use super::{Job, STAGE_ARGUMENT};
+use super::{Job, STAGE_ARGUMENT, tap};
 use crate::event::{Event, EventKind};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -53,6 +53,10 @@ pub async fn launch(job: &Job, mut stop: watch::Receiver<bool>) -> std::io::Resu
         .is_err()
     {
         child.kill().await?;
+    }
+    if let Some(frames) = &job.frames {
+        // Only a stage that was killed leaves one.
+        let _ = std::fs::remove_file(tap::unfinished(frames));
     }
     let ended = events
         .last()

@@ -11,10 +11,12 @@
 
 mod curtain;
 mod launch;
+mod owner;
 mod play;
 mod program;
 mod recorder;
 mod rest;
+mod tap;
 
 pub use launch::launch;
 pub(crate) use program::command;
@@ -22,10 +24,12 @@ pub(crate) use program::command;
 use crate::event::{Actor, EventKind};
 use crate::manifest::Programs;
 use crate::scenario::Scenario;
+use crate::world::watch::Watch;
 use capture::namespace::{self, Seclusion};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::path::PathBuf;
 
 /// The hidden argument that makes the program a stage.
 pub const STAGE_ARGUMENT: &str = "__stage";
@@ -45,6 +49,10 @@ pub struct Job {
     pub seclusion: Seclusion,
     /// The port for `{port}`.
     pub port: u16,
+    /// Whether the wire is watched.
+    pub watch: Watch,
+    /// Where its frames are kept, if anywhere: a path that ends in `.pcapng`.
+    pub frames: Option<PathBuf>,
 }
 
 /// The stage process: reads a [`Job`] from standard input, writes events to standard output.

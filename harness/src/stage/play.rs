@@ -1,15 +1,19 @@
 //! Plays a scenario: does its steps, waits for its expectations, and ends every program.
 
 use super::Job;
+use super::owner::Owners;
 use super::program::Program;
 use super::recorder::Recorder;
+use super::tap::Tap;
 use crate::event::{Actor, EventKind, Waiting};
 use crate::judge::Ledger;
 use crate::judge::expect::{Finding, evaluate};
 use crate::lab::Transport;
 use crate::manifest::NameStyle;
-use crate::scenario::model::{Action, SERVER};
+use crate::scenario::model::{Action, SERVER, Scenario, Step};
+use crate::scenario::wire::Wire;
 use crate::text;
+use crate::world::watch::INTERFACE;
 use crate::world::{Traffic, processes};
 use capture::listeners::{self, Socket, State};
 use capture::namespace;
@@ -86,6 +90,8 @@ pub(super) struct Play {
     address: Option<Ipv4Addr>,
     /// Whether the effect of the last stimulus has been seen.
     effect_seen: bool,
+    /// What watches the wire, if anything does.
+    tap: Option<Tap>,
 }
 
 impl Play {
@@ -98,6 +104,7 @@ impl Play {
             peers: Vec::new(),
             address: None,
             effect_seen: true,
+            tap: None,
         }
     }
 
@@ -114,11 +121,16 @@ impl Play {
                 Ok(signal) => signal,
                 Err(_) => return 4,
             };
+        self.watch();
         let fault = tokio::select! {
             played = self.steps() => played.err().map(|error| error.to_string()),
             _ = terminate.recv() => Some("interrupted".to_owned()),
         };
         let interrupted = fault.as_deref() == Some("interrupted");
+        self.recorder.hush();
+        if !interrupted && let Some(tap) = &mut self.tap {
+            tap.catch_up().await;
+        }
         self.recorder.record(EventKind::ScenarioEnded { fault });
         let ended = tokio::select! {
             () = self.end_everything(interrupted) => true,
@@ -127,7 +139,32 @@ impl Play {
         if !ended {
             self.end_everything(true).await;
         }
+        if let Some(tap) = self.tap.take() {
+            tap.close();
+        }
         0
+    }
+
+    /// Begins to watch the wire, or says why not.
+    fn watch(&mut self) {
+        let opened = if self.job.watch.granted {
+            let mut owners = Owners::new(&self.recorder);
+            let frames = self.job.frames.clone();
+            Tap::open(frames, &self.recorder, move |crossing, at_us| {
+                owners.attribute(crossing, at_us);
+            })
+        } else {
+            Err(self.job.watch.why.clone().unwrap_or_default())
+        };
+        match opened {
+            Ok(tap) => {
+                self.recorder.record(EventKind::Watched {
+                    interface: INTERFACE.to_owned(),
+                });
+                self.tap = Some(tap);
+            }
+            Err(why) => self.recorder.record(EventKind::NotWatched { why }),
+        }
     }
 
     async fn steps(&mut self) -> io::Result<()> {
@@ -160,6 +197,11 @@ impl Play {
                 self.effect_seen = false;
             }
             self.count_traffic()?;
+            if let Some(tap) = &self.tap
+                && step.action.does_something()
+            {
+                tap.head(heading(&scenario, step));
+            }
             self.recorder.record(EventKind::StepStarted { step: index });
             let ended = self.step(index, &step.action).await?;
             self.recorder
@@ -230,6 +272,7 @@ impl Play {
                 }
                 return Ok(self.expect(index, action, *within).await);
             }
+            Action::Wire(wire) => return Ok(self.look_at_the_wire(index, action, wire).await),
             Action::NotSee { .. } => self.settle(Some(LONG_QUIET), RESTLESS).await,
             Action::Running { .. } => self.settle(None, RESTLESS).await,
             Action::Carry { .. } => {
@@ -247,8 +290,50 @@ impl Play {
         Ok(match evaluate(index, action, &self.recorder.ledger()) {
             Finding::Met => Waiting::Met,
             Finding::Hopeless(_) => Waiting::Hopeless,
-            Finding::NotYet(_) => Waiting::TimedOut,
+            Finding::NotYet(_) | Finding::Undecided(_) => Waiting::TimedOut,
         })
+    }
+
+    /// Waits for something on the wire; or, where nothing is to cross it, until something would have.
+    async fn look_at_the_wire(&mut self, index: usize, action: &Action, wire: &Wire) -> Waiting {
+        if self.tap.is_none() {
+            return Waiting::Skipped;
+        }
+        if wire.is_about_silence() {
+            self.settle(Some(LONG_QUIET), RESTLESS).await;
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.catch_up().await;
+        }
+        let deadline = Instant::now() + wire.within;
+        let open = |ledger: &Ledger| {
+            matches!(
+                evaluate(index, action, ledger),
+                Finding::NotYet(_) | Finding::Undecided(_)
+            )
+        };
+        let can_come = |ledger: &Ledger| {
+            ledger.wire.is_sound() && !ledger.has_ended(wire.speaker().unwrap_or(SERVER))
+        };
+        self.recorder
+            .wait_until(deadline, |ledger| !open(ledger) || !can_come(ledger))
+            .await;
+        if open(&self.recorder.ledger())
+            && let Some(tap) = &mut self.tap
+        {
+            // Its last words may still be on their way.
+            self.recorder
+                .wait_until(deadline.min(Instant::now() + AFTER_THE_SERVER), |ledger| {
+                    !open(ledger)
+                })
+                .await;
+            tap.catch_up().await;
+        }
+        match evaluate(index, action, &self.recorder.ledger()) {
+            Finding::Met => Waiting::Met,
+            Finding::Hopeless(_) => Waiting::Hopeless,
+            Finding::NotYet(_) | Finding::Undecided(_) => Waiting::TimedOut,
+        }
     }
 
     /// Waits until an expectation is met, and still is when everything has come to rest.
@@ -278,10 +363,12 @@ impl Play {
             match evaluate(index, action, &self.recorder.ledger()) {
                 Finding::Met => return Waiting::Met,
                 Finding::Hopeless(_) => return Waiting::Hopeless,
-                Finding::NotYet(_) if !met || Instant::now() >= deadline => {
+                Finding::NotYet(_) | Finding::Undecided(_)
+                    if !met || Instant::now() >= deadline =>
+                {
                     return Waiting::TimedOut;
                 }
-                Finding::NotYet(_) => {}
+                Finding::NotYet(_) | Finding::Undecided(_) => {}
             }
         }
     }
@@ -600,6 +687,15 @@ impl Play {
         self.peers.push(peer);
         Ok(())
     }
+}
+
+/// What is written to the first frame of a step.
+fn heading(scenario: &Scenario, step: &Step) -> String {
+    let check = step.check.and_then(|index| scenario.checks.get(index));
+    let check = check.map_or("", |check| check.id.as_str());
+    format!("{check} {} ({}:{})", step.action, scenario.file, step.place)
+        .trim_start()
+        .to_owned()
 }
 
 /// What later checks rely on, so that it is done even when the check it stands in has failed.

@@ -14,6 +14,8 @@ pub(super) struct Recorder {
     ledger: RefCell<Ledger>,
     changed: Notify,
     last_output: Cell<Instant>,
+    /// The last step is over: only what the wire has still to tell is recorded.
+    quiet: Cell<bool>,
     closed: Cell<bool>,
 }
 
@@ -25,13 +27,34 @@ impl Recorder {
             ledger: RefCell::new(ledger),
             changed: Notify::new(),
             last_output: Cell::new(now),
+            quiet: Cell::new(false),
             closed: Cell::new(false),
         }
     }
 
     /// Records that something happened now. After the scenario's end nothing is recorded any more.
     pub(super) fn record(&self, kind: EventKind) {
-        if self.closed.get() {
+        self.record_at(self.now_us(), kind);
+    }
+
+    /// The last step is over. What programs do from here on is nobody's concern, but what has crossed the wire before
+    /// may not have been told yet.
+    pub(super) fn hush(&self) {
+        self.quiet.set(true);
+    }
+
+    /// The moment (µs) since the recorder was made.
+    pub(super) fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Records what happened at a moment that is over: what crossed the wire is known a little later.
+    pub(super) fn record_at(&self, at_us: u64, kind: EventKind) {
+        let about_programs = !matches!(
+            kind,
+            EventKind::Crossed(_) | EventKind::WatchFailed { .. } | EventKind::ScenarioEnded { .. }
+        );
+        if self.closed.get() || (self.quiet.get() && about_programs) {
             return;
         }
         if matches!(kind, EventKind::Output { .. }) {
@@ -39,7 +62,6 @@ impl Recorder {
         }
         self.closed
             .set(matches!(kind, EventKind::ScenarioEnded { .. }));
-        let at_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let event = Event { at_us, kind };
         self.ledger.borrow_mut().apply(&event);
         if let Ok(mut line) = serde_json::to_string(&event) {

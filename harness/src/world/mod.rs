@@ -1,13 +1,15 @@
 //! The world a scenario is played in: its network and its processes.
 //!
 //! [`isolation`] tries what this machine allows and names the level, with the namespaces that [`capture::namespace`]
-//! makes; [`processes`] and [`traffic`] read the kernel's tables, [`capture::listeners`] its sockets. A sandbox around each program and the
-//! capture of the network belong here as well; they are not built yet.
+//! makes; [`watch`] tries whether its wire can be watched; [`processes`] and [`traffic`] read the kernel's tables,
+//! [`capture::listeners`] its sockets. A sandbox around each program belongs here as well; it is not built yet.
 
 pub mod isolation;
 pub mod ports;
 pub mod processes;
 pub mod traffic;
+pub mod watch;
 
 pub use isolation::{Isolation, Level};
 pub use traffic::Traffic;
+pub use watch::Watch;

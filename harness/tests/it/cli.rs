@@ -192,20 +192,57 @@ fn a_file_that_is_no_kdl_is_shown_with_the_place() {
     );
 }
 
+/// A scenario whose check looks at the wire with this direction.
+fn with_wire(direction: &str) -> String {
+    format!(
+        "scenario s exercise=ex6 {{\n    start server\n    start client ada\n    check \"ex6/name\" \"It sends\" points=1 {{\n        \
+         sheet \"sends its name\"\n        hint \"Does it?\"\n        needs capture\n        {direction}\n    }}\n}}\n"
+    )
+}
+
+#[test]
+fn a_misspelt_direction_about_the_wire_is_shown_with_what_was_meant() {
+    check_scenario(
+        &with_wire("wire ada -> server contians \"12 + 42\""),
+        "wire-misspelt",
+    );
+}
+
+#[test]
+fn a_wire_between_clients_is_refused() {
+    check_scenario(
+        &with_wire("wire ada -> bert contains \"12 + 42\""),
+        "wire-between-clients",
+    );
+}
+
+#[test]
+fn a_wire_of_somebody_who_is_not_there_is_shown_with_who_was_meant() {
+    check_scenario(&with_wire("wire adda silent"), "wire-unknown-actor");
+}
+
+#[test]
+fn a_check_that_looks_at_the_wire_says_that_it_needs_a_capture() {
+    let text = with_wire("wire ada silent").replace("        needs capture\n", "");
+    check_scenario(&text, "wire-without-need");
+}
+
 #[test]
 fn recorded_results_are_judged_again_to_the_same_report() {
     if !has(&["python3"]) || !has_netns() {
         return;
     }
-    let copy = Copy::of("faulty/ex1-client-silent");
-    let checked = copy.check(&[]);
-    let output = run(
-        copy.home.path(),
-        &["report", "lab-results/latest", "--format", "json"],
-    );
-    assert_eq!(output.status.code(), Some(checked.status));
-    let again: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
-    assert_eq!(again, checked.report);
+    for fault in ["ex1-client-silent", "ex4-cut-off", "ex6-client-computes"] {
+        let copy = Copy::of(&format!("faulty/{fault}"));
+        let checked = copy.check(&[]);
+        let output = run(
+            copy.home.path(),
+            &["report", "lab-results/latest", "--format", "json"],
+        );
+        assert_eq!(output.status.code(), Some(checked.status));
+        let again: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        assert_eq!(again, checked.report);
+    }
 }
 
 #[test]

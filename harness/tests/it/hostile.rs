@@ -235,7 +235,7 @@ fn even_a_killed_harness_leaves_nothing_running() {
 
 /// The harness where namespaces are refused, as on some systems: in a user namespace that allows no network
 /// namespaces.
-fn harness_without_namespaces(copy: &Copy) -> Command {
+pub(crate) fn harness_without_namespaces(copy: &Copy) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "sh", "-c"]);
     command

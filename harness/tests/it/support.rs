@@ -49,7 +49,17 @@ pub(crate) fn has_netns() -> bool {
         || skip("needs a network namespace (see `harness doctor`)")
 }
 
-fn skip(why: &str) -> bool {
+/// Whether the wire can be watched here.
+pub(crate) fn has_capture() -> bool {
+    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .arg("doctor")
+        .output()
+        .expect("the harness can be started");
+    String::from_utf8_lossy(&output.stdout).contains("\ncapture: granted")
+        || skip("needs the right to capture in a network namespace (see `harness doctor`)")
+}
+
+pub(crate) fn skip(why: &str) -> bool {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),

@@ -1,0 +1,76 @@
+//! Whether the wire of a scenario can be watched here, found by trying.
+//!
+//! Only on a network of the scenario's own: on a shared one the frames of others would be kept as evidence, and nobody
+//! could tell whose a datagram without a socket was. The frames themselves are the stage's concern.
+
+use super::Isolation;
+use capture::namespace::{self, Seclusion};
+use capture::source::live;
+use serde::{Deserialize, Serialize};
+use std::process::{Command, Stdio};
+
+/// The interface every program of a scenario is on.
+pub const INTERFACE: &str = "lo";
+
+/// The hidden argument that makes the program try to watch in one seclusion and exit.
+pub const PROBE_ARGUMENT: &str = "__probe-capture";
+
+/// Whether the wire can be watched.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Whether it can.
+    pub granted: bool,
+    /// What is in the way, where it cannot.
+    pub why: Option<String>,
+}
+
+impl Watch {
+    /// Tries it in a process of its own, where every scenario has a network of its own.
+    pub fn probe(isolation: &Isolation) -> Self {
+        let tried = if isolation.seclusion.network {
+            try_out(isolation.seclusion)
+        } else {
+            Err("a network of its own for each scenario, which this machine does not allow (see `harness doctor`)".to_owned())
+        };
+        Watch {
+            granted: tried.is_ok(),
+            why: tried.err(),
+        }
+    }
+}
+
+fn try_out(seclusion: Seclusion) -> Result<(), String> {
+    let spec = serde_json::to_string(&seclusion).map_err(|error| error.to_string())?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new(program)
+        .args([PROBE_ARGUMENT, &spec])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr);
+    let line = error.lines().next().unwrap_or("refused without a reason");
+    Err(line.to_owned())
+}
+
+/// What the program does for [`PROBE_ARGUMENT`]: exit status 0 when the wire can be watched.
+pub fn probe_main(spec: &str) -> i32 {
+    let tried = serde_json::from_str(spec)
+        .map_err(|error| error.to_string())
+        .and_then(|seclusion| namespace::enter(seclusion).map_err(|error| error.to_string()))
+        .and_then(|()| live::try_open(INTERFACE).map_err(|error| error.to_string()))
+        .and_then(|()| {
+            let mut beacon =
+                live::beacon::Beacon::open(INTERFACE, 0).map_err(|error| error.to_string())?;
+            beacon.send().map(drop).map_err(|error| error.to_string())
+        });
+    match tried {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("{error}");
+            1
+        }
+    }
+}
