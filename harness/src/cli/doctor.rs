@@ -1,12 +1,12 @@
 //! `harness doctor`.
 
 use super::{Failure, print};
-use crate::world::{Isolation, Level};
+use crate::world::Isolation;
 use miette::Result;
 use std::fmt::Write as _;
 
 pub(super) fn run() -> Result<u8, Failure> {
-    let isolation = Isolation::probe();
+    let isolation = Isolation::probe(None);
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -22,7 +22,7 @@ pub(super) fn run() -> Result<u8, Failure> {
             .map_or("granted".to_owned(), |error| format!("refused: {error}"));
         let _ = writeln!(text, "  {}: {outcome}", trial.what);
     }
-    let advice = advice(&isolation);
+    let advice = isolation.advice();
     if !advice.is_empty() {
         let _ = writeln!(text, "\nto get more");
         for line in advice {
@@ -49,16 +49,4 @@ pub(super) fn run() -> Result<u8, Failure> {
     }
     print(&text)?;
     Ok(0)
-}
-
-/// Commands that would raise the level on this system, as far as its refusals tell.
-fn advice(isolation: &Isolation) -> Vec<String> {
-    if isolation.level >= Level::L3n {
-        return Vec::new();
-    }
-    let mut advice = capture::namespace::advice();
-    if advice.is_empty() {
-        advice.push("run the harness as root: the system refuses namespaces to ordinary users and does not say why".to_owned());
-    }
-    advice
 }

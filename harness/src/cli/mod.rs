@@ -12,6 +12,7 @@ mod report;
 use crate::scenario::Library;
 use crate::stage;
 use crate::world::isolation;
+use crate::world::sandbox::inside;
 use clap::{Parser, Subcommand, ValueEnum};
 use miette::{MietteHandlerOpts, Result};
 use std::io::{self, Write as _};
@@ -71,7 +72,7 @@ enum Format {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    // Two hidden roles come first: they must be taken on before a second thread exists.
+    // Three hidden roles come first: they must be taken on before a second thread exists.
     let words: Vec<String> = std::env::args_os()
         .skip(1)
         .take(2)
@@ -80,6 +81,9 @@ pub fn main() -> ExitCode {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [stage::STAGE_ARGUMENT] => {
             return ExitCode::from(u8::try_from(stage::main()).unwrap_or(FAULT));
+        }
+        [inside::INSIDE_ARGUMENT, spec] => {
+            return ExitCode::from(u8::try_from(inside::main(spec)).unwrap_or(FAULT));
         }
         [isolation::PROBE_ARGUMENT, spec] => {
             return ExitCode::from(u8::try_from(isolation::probe_main(spec)).unwrap_or(FAULT));

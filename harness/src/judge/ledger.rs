@@ -61,6 +61,8 @@ pub struct ActorState {
     pub command: Vec<String>,
     /// Whether its process was started.
     pub started: bool,
+    /// The id of that process.
+    pub pid: Option<u32>,
     /// The system's reason why it was not.
     pub start_error: Option<String>,
     /// Sockets on which it waits for peers.
@@ -71,6 +73,8 @@ pub struct ActorState {
     pub ending: Option<Ending>,
     /// How much it had written when it was stopped for writing too much.
     pub output_limit: Option<usize>,
+    /// What it took when it was stopped for taking too much of the machine.
+    pub usage_limit: Option<String>,
 }
 
 /// Silence within a line after which what follows is another piece (µs).
@@ -193,13 +197,14 @@ impl Ledger {
             }
             EventKind::StepStarted { step } => self.begin_step(*step),
             EventKind::StepEnded { .. } => self.step = None,
-            EventKind::Started { actor, command, .. } => {
+            EventKind::Started { actor, command, pid } => {
                 // A part that is played again begins with an empty screen.
                 let name = std::mem::take(&mut self.state(actor).name);
                 let state = ActorState {
                     name,
                     command: command.clone(),
                     started: true,
+                    pid: Some(*pid),
                     ..Default::default()
                 };
                 self.actors.insert(actor.clone(), state);
@@ -233,6 +238,9 @@ impl Ledger {
             }
             EventKind::OutputLimit { actor, octets } => {
                 self.state(actor).output_limit = Some(*octets)
+            }
+            EventKind::UsageLimit { actor, took } => {
+                self.state(actor).usage_limit = Some(took.clone());
             }
             EventKind::Exited { actor, ending } => self.state(actor).ending = Some(*ending),
             EventKind::Traffic { counted } => self.traffic = Some(*counted),
@@ -275,6 +283,15 @@ impl Ledger {
 
     fn state(&mut self, actor: &str) -> &mut ActorState {
         self.actors.entry(actor.to_owned()).or_default()
+    }
+
+    /// Who is running, and the process each was started as.
+    pub fn running(&self) -> Vec<(Actor, u32)> {
+        let running = |(actor, state): (&Actor, &ActorState)| {
+            let pid = state.pid.filter(|_| state.ending.is_none())?;
+            Some((actor.clone(), pid))
+        };
+        self.actors.iter().filter_map(running).collect()
     }
 
     /// What is known of an actor, if anything.

@@ -15,6 +15,7 @@ mod play;
 mod program;
 mod recorder;
 mod rest;
+mod watchdog;
 
 pub use launch::launch;
 pub(crate) use program::command;
@@ -22,6 +23,7 @@ pub(crate) use program::command;
 use crate::event::{Actor, EventKind};
 use crate::manifest::Programs;
 use crate::scenario::Scenario;
+use crate::world::sandbox::{Confinement, Sandbox, layer};
 use capture::namespace::{self, Seclusion};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,6 +45,8 @@ pub struct Job {
     pub seed: u64,
     /// Where.
     pub seclusion: Seclusion,
+    /// What is around each program.
+    pub sandbox: Sandbox,
     /// The port for `{port}`.
     pub port: u16,
 }
@@ -69,7 +73,11 @@ pub fn main() -> i32 {
 fn set_up() -> std::io::Result<Job> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
-    let job: Job = serde_json::from_str(&text)?;
+    let mut job: Job = serde_json::from_str(&text)?;
     namespace::enter(job.seclusion)?;
+    if job.sandbox.confinement == Confinement::Bubble {
+        // Where a layer is not to be had, programs write into the submission's own folder, as they do without a sandbox.
+        job.sandbox.view.layered = layer::lay_over(&job.sandbox.view.folder).is_ok();
+    }
     Ok(job)
 }

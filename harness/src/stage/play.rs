@@ -3,6 +3,7 @@
 use super::Job;
 use super::program::Program;
 use super::recorder::Recorder;
+use super::watchdog;
 use crate::event::{Actor, EventKind, Waiting};
 use crate::judge::Ledger;
 use crate::judge::expect::{Finding, evaluate};
@@ -114,8 +115,10 @@ impl Play {
                 Ok(signal) => signal,
                 Err(_) => return 4,
             };
+        let watch = watchdog::watch(self.job.sandbox.confinement, Rc::clone(&self.recorder));
         let fault = tokio::select! {
             played = self.steps() => played.err().map(|error| error.to_string()),
+            () = watch => None,
             _ = terminate.recv() => Some("interrupted".to_owned()),
         };
         let interrupted = fault.as_deref() == Some("interrupted");
@@ -461,6 +464,7 @@ impl Play {
             is_server,
             &words,
             &self.job.programs.dir,
+            &self.job.sandbox,
             &self.recorder,
         ) {
             Ok(program) => {
