@@ -96,6 +96,7 @@ impl View {
             programs.build.as_ref().map(|build| (&programs.dir, build))
         });
         for (dir, build) in whole.into_iter().chain(own) {
+            make_target_dir(dir, build);
             write.extend(self.named_outside(dir, build));
             // A Rust package needs the workspace it is in.
             if build.words.first().is_some_and(|word| word == "cargo") {
@@ -167,12 +168,15 @@ impl View {
         for folder in ["/tmp", "/var/tmp"].map(Path::new).into_iter().chain(self.home.as_deref()) {
             list.memory(size, folder);
         }
-        let mut shown: Vec<(&Path, bool)> = Vec::new();
-        shown.extend(self.tools.iter().chain(&self.outside).map(|path| (path.as_path(), false)));
+        let mut writable = vec![self.folder.as_path()];
         if purpose == Purpose::Build {
-            shown.extend(self.outside_build.iter().map(|path| (path.as_path(), true)));
+            writable.extend(self.outside_build.iter().map(PathBuf::as_path));
         }
-        shown.push((&self.folder, true));
+        let read = self.tools.iter().chain(&self.outside).map(PathBuf::as_path);
+        // What is both, such as the programs in a build's target folder, can be written to.
+        let read = read.filter(|path| !writable.iter().any(|writable| path.starts_with(writable)));
+        let mut shown: Vec<(&Path, bool)> = read.map(|path| (path, false)).collect();
+        shown.extend(writable.iter().map(|path| (*path, true)));
         // Folders before what lies in them, so that the one does not cover the other.
         shown.sort();
         for (path, writable) in shown {
@@ -257,6 +261,16 @@ fn plain(path: &Path) -> PathBuf {
         }
     }
     plain
+}
+
+/// cargo's `--target-dir`: it makes the folder, but where the folder is to be cannot be written to inside. When it
+/// cannot be made here either, cargo says so.
+fn make_target_dir(dir: &Path, build: &CommandTemplate) {
+    let option = build.words.iter().position(|word| word == "--target-dir");
+    let value = option.and_then(|option| build.words.get(option + 1));
+    if let Some(value) = value.filter(|_| build.words[0] == "cargo") {
+        let _ = std::fs::create_dir_all(dir.join(value));
+    }
 }
 
 /// Where the tools on the PATH live, as far as that is not in the system's folders: `~/.pyenv` for `~/.pyenv/shims`.
@@ -348,7 +362,7 @@ mod tests {
             folder: "/srv/class/ada".into(),
             home: Some("/home/teacher".into()),
             tools: vec!["/home/teacher/.cargo".into()],
-            outside: vec!["/srv/shared".into()],
+            outside: vec!["/srv/shared".into(), "/srv/target/release".into()],
             outside_build: vec!["/srv/target".into()],
             ..View::default()
         };
@@ -357,6 +371,12 @@ mod tests {
             let binds = arguments.windows(2).filter(|pair| pair[0] == "--bind-try");
             binds.map(|pair| pair[1].clone()).collect::<Vec<_>>()
         };
+        let readable = |purpose| {
+            let arguments = view.arguments(Path::new("/srv/class/ada"), &[], purpose);
+            let mut binds = arguments.windows(2).filter(|pair| pair[0] == "--ro-bind-try");
+            binds.any(|pair| pair[1] == "/srv/target/release")
+        };
+        assert!(readable(Purpose::Program) && !readable(Purpose::Build));
         assert_eq!(writable(Purpose::Program), ["/srv/class/ada"]);
         assert_eq!(writable(Purpose::Build), ["/srv/class/ada", "/srv/target"]);
     }
