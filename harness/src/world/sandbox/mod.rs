@@ -83,7 +83,11 @@ impl Sandbox {
             .find(|(name, _)| name == "PATH")
             .map(|(_, value)| value.as_os_str());
         find_program(&words[0], dir, path)?;
-        let limits = Limits::of(purpose);
+        let mut limits = Limits::of(purpose);
+        if self.confinement == Confinement::Guard {
+            // Without a user namespace the kernel would count everything else the user runs.
+            limits.tasks = None;
+        }
         let inside = Inside {
             words: words.to_vec(),
             limits,
@@ -110,6 +114,9 @@ impl Sandbox {
                 let mut command = Command::new(&executable);
                 command.env_clear().current_dir(dir);
                 command.envs(environment.iter().map(|(name, value)| (name, value)));
+                if let Some(scratch) = &self.view.scratch {
+                    command.env("TMPDIR", scratch);
+                }
                 command
             }
         };

@@ -27,6 +27,8 @@ pub struct View {
     pub outside_build: Vec<PathBuf>,
     /// Files and folders that are there and look empty.
     pub hidden: Vec<PathBuf>,
+    /// Where temporary files go when `/tmp` is everybody's.
+    pub scratch: Option<PathBuf>,
     /// Files may be written in the folder itself: there is no layer above it.
     pub layered: bool,
 }
@@ -209,6 +211,7 @@ impl View {
         let kernel = ["/proc", "/sys/devices/system/cpu"].map(PathBuf::from);
         let read = system.chain(kernel).chain(self.tools.iter().chain(&self.outside).cloned());
         let mut write = vec![self.folder.clone(), PathBuf::from("/dev")];
+        write.extend(self.scratch.clone());
         if purpose == Purpose::Build {
             write.extend(self.outside_build.iter().cloned());
         }
