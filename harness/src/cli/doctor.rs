@@ -1,12 +1,19 @@
 //! `harness doctor`.
 
 use super::{Failure, print};
-use crate::world::Isolation;
+use crate::world::{Isolation, Level};
 use miette::Result;
 use std::fmt::Write as _;
 
-pub(super) fn run() -> Result<u8, Failure> {
-    let isolation = Isolation::probe(None);
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Tries nothing better than this.
+    #[arg(long, value_name = "LEVEL")]
+    isolation: Option<Level>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let isolation = Isolation::probe(arguments.isolation);
     let mut text = String::new();
     let _ = writeln!(
         text,

@@ -54,7 +54,7 @@ enum Command {
     /// Shows the exercises and their checks.
     List(list::Arguments),
     /// Shows what this machine allows, and how to get more.
-    Doctor,
+    Doctor(doctor::Arguments),
     /// Writes a lab.toml guessed from the files found.
     Init(init::Arguments),
     /// Renders recorded results again, judging them anew without running anything.
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
     };

@@ -8,3 +8,4 @@ mod fixtures;
 mod hostile;
 mod models;
 mod support;
+mod threats;

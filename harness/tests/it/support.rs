@@ -49,7 +49,7 @@ pub(crate) fn has_netns() -> bool {
         || skip("needs a network namespace (see `harness doctor`)")
 }
 
-fn skip(why: &str) -> bool {
+pub(crate) fn skip(why: &str) -> bool {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),
