@@ -129,7 +129,9 @@ async fn build(
     }
     let words = text::last_words(&String::from_utf8_lossy(&kept.borrow()), 400);
     let network = match sandbox.confinement {
-        Confinement::Bubble => "; builds have no network here: what they download has to be there already",
+        Confinement::Bubble => {
+            "; builds have no network here: what they download has to be there already"
+        }
         _ => "",
     };
     Err(failed(format!(

@@ -107,7 +107,8 @@ impl Run {
     /// When something cannot be written; the message names it.
     pub fn save(&self, folder: &Path, report: &Report) -> Result<()> {
         // A program may have put a link in the place of the folder that was made for this.
-        make_own_folder(folder).map_err(|error| miette!("{} is no folder any more: {error}", folder.display()))?;
+        make_own_folder(folder)
+            .map_err(|error| miette!("{} is no folder any more: {error}", folder.display()))?;
         write(&folder.join("run.json"), &json(self)?)?;
         write(&folder.join("report.json"), &json(report)?)?;
         write(

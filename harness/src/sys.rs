@@ -48,12 +48,12 @@ pub(crate) fn pass_on(command: &mut Command, descriptor: OwnedFd) {
     // SAFETY: between fork and exec only fcntl is called, which is async-signal-safe, and nothing is allocated; the
     // descriptor is owned by the closure and open.
     unsafe {
-        command.pre_exec(move || {
-            match libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, 0) {
+        command.pre_exec(
+            move || match libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, 0) {
                 -1 => Err(io::Error::last_os_error()),
                 _ => Ok(()),
-            }
-        });
+            },
+        );
     }
 }
 
@@ -71,6 +71,17 @@ pub(crate) fn first_to_go(command: &mut Command) {
             }
             Ok(())
         });
+    }
+}
+
+/// Has the next program have no capabilities but to pass over the permissions of files, whoever runs it. A process that
+/// has none to give up already need not.
+pub(crate) fn give_up_capabilities() {
+    /// linux/capability.h; there are no more than 64.
+    const DAC_OVERRIDE: libc::c_ulong = 1;
+    for capability in (0..64).filter(|capability| *capability != DAC_OVERRIDE) {
+        // SAFETY: this call takes numbers and no pointer. It fails for capabilities the kernel does not know.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
     }
 }
 
@@ -103,7 +114,10 @@ pub(crate) fn lead_session() -> io::Result<()> {
 /// When the open descriptors cannot be listed.
 pub(crate) fn close_on_exec() -> io::Result<()> {
     for entry in std::fs::read_dir("/proc/self/fd")? {
-        let number: Option<i32> = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        let number: Option<i32> = entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
         if let Some(number) = number.filter(|number| *number > 2) {
             // SAFETY: F_SETFD takes a descriptor number, open or not, and no pointer.
             unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };

@@ -151,7 +151,11 @@ impl<'s> Script<'s> {
                 self.row(actor, '*', "printed more than it may and is stopped")
             }
             EventKind::UsageLimit { actor, took } => {
-                self.row(actor, '*', &format!("took {took}, more than it may, and is stopped"));
+                self.row(
+                    actor,
+                    '*',
+                    &format!("took {took}, more than it may, and is stopped"),
+                );
             }
             EventKind::ScenarioEnded { fault } => {
                 self.flush();

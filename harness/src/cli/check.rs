@@ -70,7 +70,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Confinement::Guard => Some(Scratch::new().map_err(fault)?),
         _ => None,
     };
-    let mut view = View::new(&submission, true, &hidden(&arguments.out, &submission.dir)).map_err(fault)?;
+    let mut view =
+        View::new(&submission, true, &hidden(&arguments.out, &submission.dir)).map_err(fault)?;
     view.scratch = scratch.as_ref().map(|scratch| scratch.0.clone());
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let plan = Plan {

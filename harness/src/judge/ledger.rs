@@ -197,7 +197,11 @@ impl Ledger {
             }
             EventKind::StepStarted { step } => self.begin_step(*step),
             EventKind::StepEnded { .. } => self.step = None,
-            EventKind::Started { actor, command, pid } => {
+            EventKind::Started {
+                actor,
+                command,
+                pid,
+            } => {
                 // A part that is played again begins with an empty screen.
                 let name = std::mem::take(&mut self.state(actor).name);
                 let state = ActorState {

@@ -233,7 +233,9 @@ impl Program {
         }
         // What surrounds a program would take a signal for its own. Without a program there is nobody else.
         let group = if self.surrounded {
-            processes::Processes::read().surrounded_by(self.pid).unwrap_or(self.pid)
+            processes::Processes::read()
+                .surrounded_by(self.pid)
+                .unwrap_or(self.pid)
         } else {
             self.pid
         };
@@ -421,7 +423,10 @@ impl Ear {
         let already_told = ended.is_some() && drained_by.is_none();
         let ending = match ended {
             Some(ending) => ending,
-            None => child.wait().await.map_or(Ending::Status(-1), |status| self.ending(status)),
+            None => child
+                .wait()
+                .await
+                .map_or(Ending::Status(-1), |status| self.ending(status)),
         };
         if !already_told {
             self.recorder.record(EventKind::Exited {

@@ -59,7 +59,11 @@ fn excess(processes: &Processes, family: &BTreeSet<u32>) -> Option<String> {
         return Some(format!("more than {THREADS} processes and threads"));
     }
     // The cheap count includes what is shared; only when it is too much, the exact one decides.
-    let memory = if resident > MEMORY { own_memory(family) } else { 0 };
+    let memory = if resident > MEMORY {
+        own_memory(family)
+    } else {
+        0
+    };
     (memory > MEMORY).then(|| format!("more than {} MiB of memory", MEMORY >> 20))
 }
 

@@ -57,7 +57,9 @@ impl FromStr for Level {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = LEVELS.iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
+        let found = LEVELS
+            .iter()
+            .find(|(_, name)| name.eq_ignore_ascii_case(text));
         found
             .map(|(level, _)| *level)
             .ok_or_else(|| "the levels are L3, L3n, L1 and L0 (see `harness doctor`)".to_owned())
@@ -143,9 +145,17 @@ impl Isolation {
         let user = !nix::unistd::geteuid().is_root();
         let rungs = [
             ("a network and processes of its own", user, true),
-            ("a network and processes of its own, through a user namespace", true, true),
+            (
+                "a network and processes of its own, through a user namespace",
+                true,
+                true,
+            ),
             ("a network of its own, processes shared", user, false),
-            ("a network of its own through a user namespace, processes shared", true, false),
+            (
+                "a network of its own through a user namespace, processes shared",
+                true,
+                false,
+            ),
         ];
         for (what, user, processes) in rungs {
             let seclusion = Seclusion {
@@ -153,7 +163,10 @@ impl Isolation {
                 user,
                 processes,
             };
-            let tried = self.trials.iter().any(|trial| trial.attempt.seclusion == seclusion);
+            let tried = self
+                .trials
+                .iter()
+                .any(|trial| trial.attempt.seclusion == seclusion);
             if !tried && self.attempt(what, seclusion, Confinement::None) {
                 self.seclusion = seclusion;
                 return true;
@@ -194,7 +207,9 @@ impl Isolation {
         let refused = self.trials.iter().filter(|trial| lacks(&trial.attempt));
         let mut missing: Vec<String> = refused.map(|trial| trial.what.clone()).collect();
         if let Some(at_most) = self.at_most {
-            missing.push(format!("anything above {at_most}, as asked with --isolation"));
+            missing.push(format!(
+                "anything above {at_most}, as asked with --isolation"
+            ));
         }
         missing
     }
@@ -257,7 +272,11 @@ impl Isolation {
     /// # Errors
     /// As [`Self::require`].
     pub fn require_for_strangers(&self, trusted: bool) -> miette::Result<()> {
-        if trusted { Ok(()) } else { self.require(Level::L1) }
+        if trusted {
+            Ok(())
+        } else {
+            self.require(Level::L1)
+        }
     }
 
     /// Commands that would raise the level on this system, as far as its refusals tell.
@@ -281,7 +300,10 @@ impl Isolation {
             }
         }
         if self.level != Level::L3 && self.bwrap.is_none() {
-            advice.push(format!("install bubblewrap: {}", install_command("bubblewrap")));
+            advice.push(format!(
+                "install bubblewrap: {}",
+                install_command("bubblewrap")
+            ));
         } else if refused(Confinement::Bubble) {
             advice.push(format!(
                 "bubblewrap 0.8 or newer is needed; this one is {}",
@@ -289,7 +311,10 @@ impl Isolation {
             ));
         }
         if refused(Confinement::Guard) {
-            advice.push("Landlock: a kernel of Linux 5.13 or newer, started with `landlock` among lsm=…".to_owned());
+            advice.push(
+                "Landlock: a kernel of Linux 5.13 or newer, started with `landlock` among lsm=…"
+                    .to_owned(),
+            );
         }
         advice
     }
@@ -302,8 +327,10 @@ fn setting(name: &str) -> Option<String> {
 
 /// For good, and for this program only (Ubuntu 24.04).
 fn apparmor_profile() -> String {
-    let program = std::env::current_exe()
-        .map_or_else(|_| "/path/to/harness".to_owned(), |path| path.display().to_string());
+    let program = std::env::current_exe().map_or_else(
+        |_| "/path/to/harness".to_owned(),
+        |path| path.display().to_string(),
+    );
     format!(
         "or, for this program and for good:\n    printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile socket-lab-harness {program} flags=(unconfined) {{\\n  userns,\\n}}\\n' \
          | sudo tee /etc/apparmor.d/socket-lab-harness && sudo apparmor_parser -r /etc/apparmor.d/socket-lab-harness"
@@ -319,7 +346,9 @@ fn install_command(package: &str) -> String {
         ("apk", "sudo apk add"),
         ("zypper", "sudo zypper install -y"),
     ];
-    let here = managers.iter().find(|(manager, _)| find_in_path(manager).is_some());
+    let here = managers
+        .iter()
+        .find(|(manager, _)| find_in_path(manager).is_some());
     here.map_or_else(
         || format!("the package is called {package}"),
         |(_, command)| format!("{command} {package}"),
@@ -410,7 +439,9 @@ fn probe(attempt: &Attempt) -> io::Result<()> {
     if status.success() {
         Ok(())
     } else {
-        Err(io::Error::other(format!("a program in it ended with {status}")))
+        Err(io::Error::other(format!(
+            "a program in it ended with {status}"
+        )))
     }
 }
 

@@ -55,7 +55,10 @@ impl Processes {
 
     /// Those that a process has started, or that were left to it.
     pub fn children(&self, of: u32) -> impl Iterator<Item = u32> {
-        let started = self.by_pid.iter().filter(move |(_, process)| process.parent == of);
+        let started = self
+            .by_pid
+            .iter()
+            .filter(move |(_, process)| process.parent == of);
         started.map(|(pid, _)| *pid)
     }
 

@@ -64,7 +64,10 @@ impl Scene {
         let limited = said.contains("\"usage-limit\"");
         let succeeded = said.contains("ATTACK SUCCEEDED") && !limited;
         assert!(
-            succeeded || limited || said.contains("ATTACK FAILED") || output.status.code() != Some(0),
+            succeeded
+                || limited
+                || said.contains("ATTACK FAILED")
+                || output.status.code() != Some(0),
             "nothing is known of the attack: {said}"
         );
         Outcome {
@@ -78,12 +81,24 @@ impl Scene {
     #[track_caller]
     fn check(&self, attack: &str, argument: &str, without: &str, contained_at_l1: bool) {
         let outcome = self.attack(without, attack, argument);
-        assert!(outcome.succeeded, "{attack} must work at {without}: {}", outcome.said);
+        assert!(
+            outcome.succeeded,
+            "{attack} must work at {without}: {}",
+            outcome.said
+        );
         let outcome = self.attack("L3", attack, argument);
-        assert!(!outcome.succeeded, "{attack} is not contained at L3: {}", outcome.said);
+        assert!(
+            !outcome.succeeded,
+            "{attack} is not contained at L3: {}",
+            outcome.said
+        );
         if has_level("L1") {
             let outcome = self.attack("L1", attack, argument);
-            assert_eq!(!outcome.succeeded, contained_at_l1, "{attack} at L1: {}", outcome.said);
+            assert_eq!(
+                !outcome.succeeded, contained_at_l1,
+                "{attack} at L1: {}",
+                outcome.said
+            );
         }
     }
 }
@@ -113,7 +128,12 @@ fn other_submissions_can_neither_be_read_nor_changed() {
     }
     let scene = Scene::new();
     scene.check("read_file", "../ada/solution.txt", "L0", true);
-    scene.check("read_file", &text(&scene.path("ada/solution.txt")), "L0", true);
+    scene.check(
+        "read_file",
+        &text(&scene.path("ada/solution.txt")),
+        "L0",
+        true,
+    );
     scene.check("write_file", "../ada/solution.txt", "L0", true);
 }
 
@@ -210,7 +230,10 @@ fn other_networks_cannot_be_reached() {
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let address = listener.local_addr().expect("it has an address").to_string();
+    let address = listener
+        .local_addr()
+        .expect("it has an address")
+        .to_string();
     // Landlock knows ports, not addresses.
     Scene::new().check("connect", &address, "L0", false);
 }
@@ -245,7 +268,12 @@ fn the_settings_of_the_machine_cannot_be_changed() {
         return;
     }
     let scene = Scene::new();
-    scene.check("machine_settings", "/proc/sys/kernel/core_pattern", "L0", true);
+    scene.check(
+        "machine_settings",
+        "/proc/sys/kernel/core_pattern",
+        "L0",
+        true,
+    );
     scene.check("read_file", "/etc/shadow", "L0", false);
 }
 
@@ -256,7 +284,11 @@ fn evidence_can_be_neither_written_nor_led_elsewhere() {
     }
     let scene = Scene::new();
     let (target, out) = (scene.path("ada"), scene.path("results-L0"));
-    let outcome = scene.attack("L0", "plant_link", &format!("{}={}", text(&target), text(&out)));
+    let outcome = scene.attack(
+        "L0",
+        "plant_link",
+        &format!("{}={}", text(&target), text(&out)),
+    );
     // It is planted; nothing is written through it, and the harness says so instead of hanging on the FIFO.
     assert_eq!(outcome.status, Some(4), "{}", outcome.said);
     assert_eq!(fs::read_dir(&target).expect("it is there").count(), 1);
@@ -290,12 +322,22 @@ fn a_required_level_that_is_not_there_stops_everything_before_anything_is_run() 
     let manifest = "build = \"python3 -c 'open(\\\"built\\\", \\\"w\\\")'\"\n[ex1]\nserver = \"python3 attack.py\"\nclient = \"python3 client.py\"\n";
     fs::write(scene.path("mallory/lab.toml"), manifest).expect("it can be written");
     let output = harness(scene.home.path())
-        .args(["check", "mallory", "--isolation", "L0", "--require-isolation", "L3"])
+        .args([
+            "check",
+            "mallory",
+            "--isolation",
+            "L0",
+            "--require-isolation",
+            "L3",
+        ])
         .output()
         .expect("the harness can be started");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("isolation L3 is required") && said.contains("leave out --isolation L0"), "{said}");
+    assert!(
+        said.contains("isolation L3 is required") && said.contains("leave out --isolation L0"),
+        "{said}"
+    );
     assert!(!scene.path("mallory/built").exists() && !scene.path("lab-results").exists());
 }
 
@@ -316,14 +358,65 @@ fn a_killed_harness_leaves_no_process_after_a_second() {
     let until = |what: &str, within: std::time::Duration, condition: &dyn Fn() -> bool| {
         let deadline = std::time::Instant::now() + within;
         while !condition() {
-            assert!(std::time::Instant::now() < deadline, "waited {within:?} until {what}");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "waited {within:?} until {what}"
+            );
             // The process table announces nothing.
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     };
-    let runs = || copy.leftovers().iter().any(|words| words.starts_with("python3 server.py"));
-    until("the program runs", std::time::Duration::from_secs(30), &runs);
+    let runs = || {
+        copy.leftovers().iter().any(|words| {
+            words.contains("python")
+                && words.contains("server.py")
+                && !words.contains("bwrap")
+                && !words.contains("__inside")
+        })
+    };
+    until(
+        "the program runs",
+        std::time::Duration::from_secs(30),
+        &runs,
+    );
     harness.kill().expect("it can be killed");
     harness.wait().expect("it ends");
-    until("nothing is left", std::time::Duration::from_secs(1), &|| copy.leftovers().is_empty());
+    until(
+        "nothing is left",
+        std::time::Duration::from_secs(1),
+        &|| copy.leftovers().is_empty(),
+    );
+}
+
+#[test]
+fn root_can_run_what_others_own_and_nobody_else_may_read() {
+    if !ready() || !has(&["chown", "chmod"]) {
+        return;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        skip("needs root");
+        return;
+    }
+    let scene = Scene::new();
+    for (program, argument) in [("chown", "1234:1234"), ("chmod", "go=")] {
+        let status = Command::new(program)
+            .args(["-R", argument])
+            .arg(scene.path("mallory"))
+            .status()
+            .expect("it can be started");
+        assert!(status.success());
+    }
+    let outcome = scene.attack("L3", "write_file", "log.txt");
+    assert!(outcome.succeeded, "{}", outcome.said);
+    for (attack, argument) in [
+        ("read_file", "../ada/solution.txt"),
+        ("read_file", "/etc/shadow"),
+        ("new_user_namespace", ""),
+        ("sniff", ""),
+        ("machine_settings", "/proc/sys/kernel/core_pattern"),
+        ("kill_harness", "ex1/request-reply"),
+    ] {
+        let outcome = scene.attack("L3", attack, argument);
+        assert!(!outcome.succeeded, "{attack}: {}", outcome.said);
+    }
 }

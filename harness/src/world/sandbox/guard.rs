@@ -1,6 +1,7 @@
 //! Restrictions that a process puts on itself, where no namespaces are to be had: which files it may reach (Landlock),
 //! and that it may not signal or trace whoever is outside.
 
+use crate::sys;
 use landlock::{
     ABI, Access as _, AccessFs, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
     RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
@@ -27,6 +28,8 @@ impl Guard {
     /// # Errors
     /// When the kernel has no Landlock, or it is switched off.
     pub fn set(&self) -> io::Result<()> {
+        // Root could look past Landlock with them, into the memory of others.
+        sys::give_up_capabilities();
         let status = self.restrict().map_err(io::Error::other)?;
         if status == RulesetStatus::NotEnforced {
             return Err(io::Error::other(

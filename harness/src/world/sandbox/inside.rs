@@ -34,7 +34,10 @@ pub fn main(spec: &str) -> i32 {
         Err(error) => error,
     };
     // On the program's own screen: there is nothing else here.
-    let _ = writeln!(io::stderr(), "the harness cannot start this program: {error}");
+    let _ = writeln!(
+        io::stderr(),
+        "the harness cannot start this program: {error}"
+    );
     CANNOT_EXECUTE
 }
 

@@ -20,19 +20,35 @@ pub fn lay_over(folder: &Path) -> io::Result<()> {
         .ok_or_else(|| io::Error::other("no folder is free to keep the layer in"))?;
     let room = format!("mode=0700,size={}", scratch(Purpose::Program));
     let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), &place, Some("tmpfs"), safe, Some(room.as_str()))?;
+    mount(
+        Some("tmpfs"),
+        &place,
+        Some("tmpfs"),
+        safe,
+        Some(room.as_str()),
+    )?;
     let (upper, work) = (place.join("upper"), place.join("work"));
     std::fs::create_dir(&upper)?;
     std::fs::create_dir(&work)?;
     // As the folder is, so that whoever could write there still can.
     std::fs::set_permissions(&upper, std::fs::metadata(folder)?.permissions())?;
     let lower = escaped(folder)?;
-    let layers = format!("lowerdir={lower},upperdir={},workdir={}", upper.display(), work.display());
+    let layers = format!(
+        "lowerdir={lower},upperdir={},workdir={}",
+        upper.display(),
+        work.display()
+    );
     // In a user namespace the kernel wants its marks where users may set them.
     let options = [format!("{layers},userxattr"), layers];
     let mut refused = io::Error::other("not tried");
     for options in options {
-        match mount(Some("overlay"), folder, Some("overlay"), safe, Some(options.as_str())) {
+        match mount(
+            Some("overlay"),
+            folder,
+            Some("overlay"),
+            safe,
+            Some(options.as_str()),
+        ) {
             Ok(()) => return Ok(()),
             Err(error) => refused = error.into(),
         }

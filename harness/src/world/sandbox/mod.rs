@@ -91,8 +91,7 @@ impl Sandbox {
         let inside = Inside {
             words: words.to_vec(),
             limits,
-            guard: (self.confinement == Confinement::Guard)
-                .then(|| self.view.guard(purpose)),
+            guard: (self.confinement == Confinement::Guard).then(|| self.view.guard(purpose)),
         };
         let spec = serde_json::to_string(&inside).map_err(io::Error::other)?;
         let program: OwnedFd = File::open("/proc/self/exe")?.into();
@@ -150,7 +149,8 @@ fn find_program(program: &str, dir: &Path, path: Option<&OsStr>) -> io::Result<P
 
 /// A file in memory with every argument, each ended by a NUL, to be read from its beginning.
 fn written(arguments: &[OsString]) -> io::Result<OwnedFd> {
-    let memory = nix::sys::memfd::memfd_create(c"arguments", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
+    let memory =
+        nix::sys::memfd::memfd_create(c"arguments", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)?;
     let mut file = File::from(memory);
     for argument in arguments {
         file.write_all(argument.as_bytes())?;

@@ -1,13 +1,13 @@
 //! What a program sees of the files: the system, the tools on the PATH, its own submission, and nothing else.
 
+use super::Purpose;
 use super::guard::Guard;
 use super::limits::scratch;
-use super::Purpose;
 use crate::manifest::{CommandTemplate, Submission};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 /// What is visible, and how. All paths are as they are outside.
@@ -29,12 +29,21 @@ pub struct View {
     pub hidden: Vec<PathBuf>,
     /// Where temporary files go when `/tmp` is everybody's.
     pub scratch: Option<PathBuf>,
+    /// Whether real root runs what others own: without the right to pass over permissions, it could not read it.
+    pub foreign: bool,
     /// Files may be written in the folder itself: there is no layer above it.
     pub layered: bool,
 }
 
 /// The system's folders that are shown as they are.
-const SYSTEM: [&str; 6] = ["/usr", "/etc", "/opt", "/nix/store", "/gnu/store", "/run/current-system"];
+const SYSTEM: [&str; 6] = [
+    "/usr",
+    "/etc",
+    "/opt",
+    "/nix/store",
+    "/gnu/store",
+    "/run/current-system",
+];
 
 /// Folders that are links into /usr on most systems, and folders of their own on some.
 const MERGED: [&str; 6] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
@@ -61,7 +70,11 @@ const SECRETS: [&str; 3] = [
 impl View {
     /// The view of a submission's programs. With `own_work`, what its commands name outside the folder is shown as
     /// well; of a stranger's submission it is not. `hidden` is never shown.
-    pub fn new(submission: &Submission, own_work: bool, hidden: &[PathBuf]) -> std::io::Result<Self> {
+    pub fn new(
+        submission: &Submission,
+        own_work: bool,
+        hidden: &[PathBuf],
+    ) -> std::io::Result<Self> {
         let folder = submission.dir.canonicalize()?;
         let named = std::path::absolute(&submission.dir)?;
         let home = std::env::var_os("HOME")
@@ -71,7 +84,11 @@ impl View {
         let mut view = View {
             named: (named != folder).then_some(named),
             tools: tools(&path, home.as_deref(), &folder),
-            hidden: hidden.iter().filter(|path| path.exists()).cloned().collect(),
+            hidden: hidden
+                .iter()
+                .filter(|path| path.exists())
+                .cloned()
+                .collect(),
             folder,
             home,
             ..View::default()
@@ -81,6 +98,7 @@ impl View {
         }
         if nix::unistd::geteuid().is_root() {
             view.hidden.extend(private_settings());
+            view.foreign = holds_foreign(&view.folder);
         }
         if let Some(home) = &view.home {
             let secrets = SECRETS.iter().map(|secret| home.join(secret));
@@ -93,10 +111,14 @@ impl View {
     fn show_what_is_named(&mut self, submission: &Submission) {
         let mut read = BTreeSet::new();
         let mut write = BTreeSet::new();
-        let whole = submission.build.as_ref().map(|build| (&submission.dir, build));
-        let own = submission.programs.values().filter_map(|programs| {
-            programs.build.as_ref().map(|build| (&programs.dir, build))
-        });
+        let whole = submission
+            .build
+            .as_ref()
+            .map(|build| (&submission.dir, build));
+        let own = submission
+            .programs
+            .values()
+            .filter_map(|programs| programs.build.as_ref().map(|build| (&programs.dir, build)));
         for (dir, build) in whole.into_iter().chain(own) {
             make_target_dir(dir, build);
             write.extend(self.named_outside(dir, build));
@@ -104,7 +126,12 @@ impl View {
             if build.words.first().is_some_and(|word| word == "cargo") {
                 let dirs = dir.canonicalize().ok();
                 let above = dirs.iter().flat_map(|dir| dir.ancestors().skip(1));
-                read.extend(above.filter(|dir| dir.join("Cargo.toml").is_file()).map(Path::to_owned).last());
+                read.extend(
+                    above
+                        .filter(|dir| dir.join("Cargo.toml").is_file())
+                        .map(Path::to_owned)
+                        .last(),
+                );
             }
         }
         for programs in submission.programs.values() {
@@ -122,12 +149,20 @@ impl View {
     fn named_outside(&self, dir: &Path, command: &CommandTemplate) -> Vec<PathBuf> {
         let paths = command.words.iter().filter_map(|word| {
             // An option's value may be a path: --target-dir=../target.
-            let word = word.split_once('=').map_or(word.as_str(), |(_, value)| value);
+            let word = word
+                .split_once('=')
+                .map_or(word.as_str(), |(_, value)| value);
             if !word.contains('/') || word.contains("://") {
                 return None;
             }
-            let path = plain(&std::path::absolute(dir.join(word)).ok()?).canonicalize().ok()?;
-            let path = if path.is_dir() { path } else { path.parent()?.to_owned() };
+            let path = plain(&std::path::absolute(dir.join(word)).ok()?)
+                .canonicalize()
+                .ok()?;
+            let path = if path.is_dir() {
+                path
+            } else {
+                path.parent()?.to_owned()
+            };
             let above = self.folder.starts_with(&path);
             (!above && !path.starts_with(&self.folder) && !is_system(&path)).then_some(path)
         });
@@ -142,8 +177,19 @@ impl View {
         purpose: Purpose,
     ) -> Vec<OsString> {
         let mut list = Arguments(Vec::new());
-        list.say(&["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]);
-        list.say(&["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]);
+        list.say(&["--cap-drop", "ALL"]);
+        if self.foreign {
+            // In a user namespace this right would not reach what others own. The filter refuses new namespaces.
+            list.say(&["--cap-add", "CAP_DAC_OVERRIDE"]);
+        } else {
+            list.say(&["--unshare-user", "--disable-userns"]);
+        }
+        list.say(&[
+            "--unshare-pid",
+            "--unshare-ipc",
+            "--unshare-uts",
+            "--unshare-cgroup-try",
+        ]);
         if purpose == Purpose::Build {
             // The stage has a network for programs, and ends everything with itself; a build has neither.
             list.say(&["--unshare-net", "--die-with-parent"]);
@@ -167,7 +213,11 @@ impl View {
             }
         }
         let size = scratch(purpose);
-        for folder in ["/tmp", "/var/tmp"].map(Path::new).into_iter().chain(self.home.as_deref()) {
+        for folder in ["/tmp", "/var/tmp"]
+            .map(Path::new)
+            .into_iter()
+            .chain(self.home.as_deref())
+        {
             list.memory(size, folder);
         }
         let mut writable = vec![self.folder.as_path()];
@@ -182,7 +232,14 @@ impl View {
         // Folders before what lies in them, so that the one does not cover the other.
         shown.sort();
         for (path, writable) in shown {
-            list.bind(if writable { "--bind-try" } else { "--ro-bind-try" }, path);
+            list.bind(
+                if writable {
+                    "--bind-try"
+                } else {
+                    "--ro-bind-try"
+                },
+                path,
+            );
         }
         if let Some(named) = &self.named {
             list.say(&["--bind-try"]);
@@ -209,7 +266,9 @@ impl View {
     pub(super) fn guard(&self, purpose: Purpose) -> Guard {
         let system = SYSTEM.iter().chain(&MERGED).map(PathBuf::from);
         let kernel = ["/proc", "/sys/devices/system/cpu"].map(PathBuf::from);
-        let read = system.chain(kernel).chain(self.tools.iter().chain(&self.outside).cloned());
+        let read = system
+            .chain(kernel)
+            .chain(self.tools.iter().chain(&self.outside).cloned());
         let mut write = vec![self.folder.clone(), PathBuf::from("/dev")];
         write.extend(self.scratch.clone());
         if purpose == Purpose::Build {
@@ -247,7 +306,10 @@ impl Arguments {
 }
 
 fn is_system(path: &Path) -> bool {
-    let shown = SYSTEM.iter().chain(&MERGED).chain(&["/dev", "/proc", "/sys", "/run", "/boot"]);
+    let shown = SYSTEM
+        .iter()
+        .chain(&MERGED)
+        .chain(&["/dev", "/proc", "/sys", "/run", "/boot"]);
     shown.into_iter().any(|folder| path.starts_with(folder))
 }
 
@@ -289,8 +351,18 @@ fn tools(path: &OsStr, home: Option<&Path>, folder: &Path) -> Vec<PathBuf> {
             }
         }
     }
-    for name in ["JAVA_HOME", "GOPATH", "CARGO_HOME", "RUSTUP_HOME", "VIRTUAL_ENV"] {
-        found.extend(std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute()));
+    for name in [
+        "JAVA_HOME",
+        "GOPATH",
+        "CARGO_HOME",
+        "RUSTUP_HOME",
+        "VIRTUAL_ENV",
+    ] {
+        found.extend(
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute()),
+        );
     }
     if let Some(home) = home {
         found.extend(CACHES.iter().map(|cache| home.join(cache)));
@@ -306,14 +378,45 @@ fn tools(path: &OsStr, home: Option<&Path>, folder: &Path) -> Vec<PathBuf> {
 
 /// The folder of an installation, given the one with its programs.
 fn root_of(bin: &Path, home: Option<&Path>) -> PathBuf {
-    let named = bin.file_name().is_some_and(|name| name == "bin" || name == "shims");
+    let named = bin
+        .file_name()
+        .is_some_and(|name| name == "bin" || name == "shims");
     match bin.parent() {
         // ~/bin and ~/.local/bin are nobody's installation.
-        Some(root) if named && Some(root) != home && root.file_name() != Some(OsStr::new(".local")) && root.parent().is_some() => {
+        Some(root)
+            if named
+                && Some(root) != home
+                && root.file_name() != Some(OsStr::new(".local"))
+                && root.parent().is_some() =>
+        {
             root.to_owned()
         }
         _ => bin.to_owned(),
     }
+}
+
+/// Whether anything in the folder belongs to another user than root.
+fn holds_foreign(folder: &Path) -> bool {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in std::iter::once(folder.clone()).chain(
+            std::fs::read_dir(&folder)
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| Some(entry.ok()?.path())),
+        ) {
+            let Ok(metadata) = path.symlink_metadata() else {
+                continue;
+            };
+            if metadata.uid() != 0 {
+                return true;
+            }
+            if metadata.is_dir() && path != folder {
+                folders.push(path);
+            }
+        }
+    }
+    false
 }
 
 /// What is under /etc and not for every user: a program of root's would read it.
@@ -322,7 +425,9 @@ fn private_settings() -> Vec<PathBuf> {
     let mut folders = vec![PathBuf::from("/etc")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let Ok(metadata) = entry.path().symlink_metadata() else { continue };
+            let Ok(metadata) = entry.path().symlink_metadata() else {
+                continue;
+            };
             let needed = if metadata.is_dir() { 0o5 } else { 0o4 };
             if metadata.is_symlink() {
             } else if metadata.permissions().mode() & needed != needed {
@@ -347,7 +452,10 @@ mod tests {
             assert_eq!(root_of(Path::new(bin), Some(home)), Path::new(expected));
         }
         check("/home/ada/.pyenv/shims", "/home/ada/.pyenv");
-        check("/home/ada/.nvm/versions/node/v20/bin", "/home/ada/.nvm/versions/node/v20");
+        check(
+            "/home/ada/.nvm/versions/node/v20/bin",
+            "/home/ada/.nvm/versions/node/v20",
+        );
         check("/home/ada/bin", "/home/ada/bin");
         check("/home/ada/.local/bin", "/home/ada/.local/bin");
         check("/home/ada/scripts", "/home/ada/scripts");
@@ -376,7 +484,9 @@ mod tests {
         };
         let readable = |purpose| {
             let arguments = view.arguments(Path::new("/srv/class/ada"), &[], purpose);
-            let mut binds = arguments.windows(2).filter(|pair| pair[0] == "--ro-bind-try");
+            let mut binds = arguments
+                .windows(2)
+                .filter(|pair| pair[0] == "--ro-bind-try");
             binds.any(|pair| pair[1] == "/srv/target/release")
         };
         assert!(readable(Purpose::Program) && !readable(Purpose::Build));
