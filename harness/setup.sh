@@ -95,6 +95,7 @@ package() {
     dnf:tshark | pacman:tshark) echo wireshark-cli ;;
     brew:tshark) echo wireshark ;;
     *:cc) echo gcc ;;
+    *:bwrap) echo bubblewrap ;;
     pacman:python3) echo python ;;
     brew:node) echo node ;;
     *:node) echo nodejs ;;
@@ -128,6 +129,9 @@ need gcc "builds the C fixtures of the harness's tests"
 need make "builds the C fixtures of the harness's tests"
 need python3 "runs the Python fixtures of the harness's tests"
 need node "runs the JavaScript fixtures of the harness's tests"
+if [ "$(uname -s)" = Linux ]; then
+    need bwrap "the sandbox around the programs that the harness checks"
+fi
 need tshark "the tests compare what capture shows with Wireshark's own reading"
 
 # rust_is_new_enough VERSION: 1.95.0 against 1.95, number by number.
@@ -239,6 +243,15 @@ fi
 if [ $rust = missing ]; then
     explain_rust
     status=1
+fi
+
+# The harness builds programs without a network, the models among them.
+if [ $rust = found ] && [ $check_only = no ]; then
+    say "Running: cargo fetch --locked"
+    if ! cargo fetch --locked --quiet --manifest-path "$(dirname "$0")/../Cargo.toml"; then
+        complain "that failed; its own message is above. Without it, harness check exercises cannot build the models"
+        status=1
+    fi
 fi
 
 if [ $status -eq 0 ]; then

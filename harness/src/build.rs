@@ -7,6 +7,7 @@ use crate::manifest::CommandTemplate;
 use crate::stage;
 use crate::sys;
 use crate::text;
+use crate::world::sandbox::{Confinement, Purpose, Sandbox};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::cell::RefCell;
@@ -62,7 +63,7 @@ pub(crate) async fn run_all(
                 Some((_, _, outcome)) => outcome.clone(),
                 None => {
                     let _ = progress.send(Progress::Building(command.to_string()));
-                    let outcome = build(dir, command, stop.clone())
+                    let outcome = build(dir, command, &plan.sandbox, stop.clone())
                         .await
                         .err()
                         .map(|because| Obstacle::Build { because });
@@ -81,10 +82,12 @@ pub(crate) async fn run_all(
 async fn build(
     dir: &Path,
     command: &CommandTemplate,
+    sandbox: &Sandbox,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let failed = |what: String| format!("the build `{command}` {what}");
-    let mut prepared = stage::command(&command.words, dir);
+    let mut prepared = stage::command(&command.words, dir, sandbox, Purpose::Build)
+        .map_err(|error| failed(format!("could not be started: {error}")))?;
     sys::in_own_session(&mut prepared, None);
     prepared
         .stdin(Stdio::null())
@@ -125,8 +128,14 @@ async fn build(
         return Ok(());
     }
     let words = text::last_words(&String::from_utf8_lossy(&kept.borrow()), 400);
+    let network = match sandbox.confinement {
+        Confinement::Bubble => {
+            "; builds have no network here: what they download has to be there already"
+        }
+        _ => "",
+    };
     Err(failed(format!(
-        "ended with {status}; the last it printed: {words}"
+        "ended with {status}; the last it printed: {words}{network}"
     )))
 }
 

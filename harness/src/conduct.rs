@@ -12,7 +12,8 @@ use crate::results::{FRAMES, Run, Scene};
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Need, Scenario};
 use crate::stage::{self, Job};
-use crate::world::{Isolation, Level, Watch, ports};
+use crate::world::sandbox::Sandbox;
+use crate::world::{Isolation, Watch, ports};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub watch: Watch,
     /// The folder of this run's evidence, where frames are kept; none keeps none.
     pub evidence: Option<PathBuf>,
+    /// What is around each program and build.
+    pub sandbox: Sandbox,
     /// The seed of every random choice.
     pub seed: u64,
     /// How many scenarios at the same time, where each has its own network.
@@ -106,6 +109,7 @@ pub async fn conduct(
                 names,
                 seed: plan.seed,
                 seclusion: plan.isolation.seclusion,
+                sandbox: plan.sandbox.clone(),
                 port,
             };
             waiting.push((index, job));
@@ -113,10 +117,10 @@ pub async fn conduct(
     }
     // The longest last in the list, so that it is the first to be taken.
     waiting.sort_by_key(|(_, job)| job.scenario.expected_length());
-    let at_once = if plan.isolation.level == Level::L0 {
-        1
-    } else {
+    let at_once = if plan.isolation.seclusion.network {
         plan.jobs.max(1)
+    } else {
+        1
     };
     let mut playing = JoinSet::new();
     loop {
@@ -251,7 +255,7 @@ fn port_for(
     let Some((transport, default)) = scenario.exercise.endpoint() else {
         return Err(std::io::Error::other("an exercise without programs"));
     };
-    if isolation.level == Level::L0 && programs.server.mentions("port") {
+    if !isolation.seclusion.network && programs.server.mentions("port") {
         return ports::free_port(transport);
     }
     Ok(programs.port.unwrap_or(default))
@@ -260,7 +264,7 @@ fn port_for(
 /// On a shared network, where a server that names no port was found to listen is where its next scenario has to
 /// wait for a free port.
 fn remember_port(events: &[Event], exercise: Exercise, plan: &Plan, waiting: &mut [(usize, Job)]) {
-    if plan.isolation.level != Level::L0 {
+    if plan.isolation.seclusion.network {
         return;
     }
     let found = events.iter().find_map(|event| match &event.kind {
@@ -307,7 +311,7 @@ fn obstacle(scenario: &Scenario, programs: &Programs, plan: &Plan) -> Option<Obs
         let what = format!("capture: {why}");
         return Some(Obstacle::Lacks { what });
     }
-    let own_network = isolation.level >= Level::L3n;
+    let own_network = isolation.seclusion.network;
     if scenario.needs.contains(&Need::Netns) && !own_network {
         let what =
             "netns: a network of its own, which this machine does not allow (see `harness doctor`)"

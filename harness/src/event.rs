@@ -160,6 +160,13 @@ pub enum EventKind {
         /// How much was read, in octets.
         octets: usize,
     },
+    /// The actor's processes took more of the machine than they may; they are killed.
+    UsageLimit {
+        /// Who.
+        actor: Actor,
+        /// What they took, for people.
+        took: String,
+    },
     /// The actor's process ended.
     Exited {
         /// Who.

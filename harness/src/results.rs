@@ -137,6 +137,9 @@ impl Run {
     /// # Errors
     /// When something cannot be written; the message names it.
     pub fn save(&self, folder: &Path, report: &Report) -> Result<()> {
+        // A program may have put a link in the place of the folder that was made for this.
+        make_own_folder(folder)
+            .map_err(|error| miette!("{} is no folder any more: {error}", folder.display()))?;
         write(&folder.join("run.json"), &json(self)?)?;
         write(&folder.join("report.json"), &json(report)?)?;
         write(
@@ -151,7 +154,8 @@ impl Run {
             .collect();
         for scene in self.scenes.iter().filter(|scene| !scene.events.is_empty()) {
             let place = folder.join("scenes").join(&scene.scenario.name);
-            fs::create_dir_all(&place)
+            make_own_folder(&folder.join("scenes"))
+                .and_then(|()| make_own_folder(&place))
                 .map_err(|error| miette!("cannot make {}: {error}", place.display()))?;
             let mut lines = String::new();
             for event in &scene.events {
@@ -291,8 +295,23 @@ fn json(value: &impl Serialize) -> Result<String> {
         .map_err(|error| miette!("cannot be written as JSON: {error}"))
 }
 
+/// Makes a folder, or finds one that is no link to another: a program may have planted one.
+fn make_own_folder(path: &Path) -> std::io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            if path.symlink_metadata()?.is_dir() {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        }
+        made => made,
+    }
+}
+
+/// Writes a new file. One that is there already was planted: what it is (a link, a FIFO) decides nothing.
 fn write(path: &Path, text: &str) -> Result<()> {
-    let mut file = fs::File::create(path)
+    let mut file = fs::File::create_new(path)
         .map_err(|error| miette!("cannot make {}: {error}", path.display()))?;
     file.write_all(text.as_bytes())
         .map_err(|error| miette!("cannot write {}: {error}", path.display()))

@@ -42,3 +42,86 @@ pub(crate) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd is open, always names the same descriptor, and is owned by the AsyncFd until it is dropped.
     unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
 }
+
+/// Has a command start with this descriptor open, under the same number.
+pub(crate) fn pass_on(command: &mut Command, descriptor: OwnedFd) {
+    // SAFETY: between fork and exec only fcntl is called, which is async-signal-safe, and nothing is allocated; the
+    // descriptor is owned by the closure and open.
+    unsafe {
+        command.pre_exec(
+            move || match libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, 0) {
+                -1 => Err(io::Error::last_os_error()),
+                _ => Ok(()),
+            },
+        );
+    }
+}
+
+/// Has a command, and whatever it starts, be the first that the kernel kills when memory runs out. Where that cannot
+/// be said, it is not.
+pub(crate) fn first_to_go(command: &mut Command) {
+    // SAFETY: between fork and exec only open, write and close are called, which are async-signal-safe, with a path
+    // and a buffer that live for ever.
+    unsafe {
+        command.pre_exec(|| {
+            let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY);
+            if file != -1 {
+                libc::write(file, b"1000".as_ptr().cast(), 4);
+                libc::close(file);
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Has the next program have no capabilities but to pass over the permissions of files, whoever runs it. A process that
+/// has none to give up already need not.
+pub(crate) fn give_up_capabilities() {
+    /// linux/capability.h; there are no more than 64.
+    const DAC_OVERRIDE: libc::c_ulong = 1;
+    for capability in (0..64).filter(|capability| *capability != DAC_OVERRIDE) {
+        // SAFETY: this call takes numbers and no pointer. It fails for capabilities the kernel does not know.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+    }
+}
+
+/// Makes this process lead a session of its own, with the terminal among its standard streams as the controlling one.
+///
+/// # Errors
+/// When the terminal belongs to another session.
+pub(crate) fn lead_session() -> io::Result<()> {
+    // A process that leads a session already cannot begin another one, and need not.
+    let _ = nix::unistd::setsid();
+    for stream in 0..=2 {
+        // SAFETY: isatty and this ioctl take a descriptor number, open or not, and no pointer.
+        let taken = unsafe {
+            if libc::isatty(stream) == 0 {
+                continue;
+            }
+            libc::ioctl(stream, libc::TIOCSCTTY, 0)
+        };
+        return match taken {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        };
+    }
+    Ok(())
+}
+
+/// Has every descriptor but the standard streams close when this process becomes another program.
+///
+/// # Errors
+/// When the open descriptors cannot be listed.
+pub(crate) fn close_on_exec() -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let number: Option<i32> = entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number| *number > 2) {
+            // SAFETY: F_SETFD takes a descriptor number, open or not, and no pointer.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}

@@ -162,6 +162,13 @@ impl<'s> Script<'s> {
             EventKind::OutputLimit { actor, .. } => {
                 self.row(actor, '*', "printed more than it may and is stopped")
             }
+            EventKind::UsageLimit { actor, took } => {
+                self.row(
+                    actor,
+                    '*',
+                    &format!("took {took}, more than it may, and is stopped"),
+                );
+            }
             EventKind::ScenarioEnded { fault } => {
                 self.flush();
                 if let Some(fault) = fault {

@@ -8,12 +8,15 @@ use crate::report::{self, Report};
 use crate::results::{self, Run};
 use crate::scenario::{Library, Scenario};
 use crate::text::visible;
-use crate::world::{Isolation, Watch};
+use crate::world::sandbox::Confinement;
+use crate::world::sandbox::view::View;
+use crate::world::{Isolation, Level, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Result, miette};
 use rand::RngExt as _;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -44,6 +47,12 @@ pub(super) struct Arguments {
     /// How many scenarios at the same time, where each can have its own network (default: 3 per core).
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Runs nothing unless each program is isolated this well (see `harness doctor`).
+    #[arg(long, value_name = "LEVEL")]
+    require_isolation: Option<Level>,
+    /// Isolates programs no better than this, where something does not work in a sandbox (default: as well as possible).
+    #[arg(long, value_name = "LEVEL")]
+    isolation: Option<Level>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
@@ -51,16 +60,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let library = library(arguments.scenarios.as_deref())?;
     let submission = manifest::read(&dir)?;
     let scenarios = select(&library, &submission, &selection)?;
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let isolation = Isolation::probe(arguments.isolation);
+    if let Some(required) = arguments.require_isolation {
+        isolation.require(required)?;
+    }
     // Made first: a folder that cannot be written is better known before than after.
     let folder = results::make_folder(&arguments.out)?;
-    let isolation = Isolation::probe();
+    let scratch = match isolation.confinement {
+        Confinement::Guard => Some(Scratch::new().map_err(fault)?),
+        _ => None,
+    };
+    let mut view =
+        View::new(&submission, true, &hidden(&arguments.out, &submission.dir)).map_err(fault)?;
+    view.scratch = scratch.as_ref().map(|scratch| scratch.0.clone());
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let plan = Plan {
         watch: Watch::probe(&isolation),
         evidence: Some(folder.clone()),
         papers: papers(&submission, &library, &selection),
         only: checks_of(&library, &selection),
         scenarios,
+        sandbox: isolation.sandbox(view),
         isolation,
         seed: arguments
             .seed
@@ -87,6 +107,39 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         print(&format!("evidence in {}\n", folder.display()))?;
     }
     Ok(report.outcome().exit_status())
+}
+
+/// A folder for temporary files, as long as it is not dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> std::io::Result<Self> {
+        let name = format!("socket-lab-{}", std::process::id());
+        let path = std::env::temp_dir().canonicalize()?.join(name);
+        // One that is there already is somebody else's, or a trap.
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Scratch(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is in a folder that is cleaned anyway.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The evidence folder, when the submission's folder holds it. One that holds more than evidence is not hidden: the
+/// programs may need it.
+fn hidden(out: &Path, dir: &Path) -> Vec<PathBuf> {
+    let (Ok(out), Ok(dir)) = (out.canonicalize(), dir.canonicalize()) else {
+        return Vec::new();
+    };
+    if out.starts_with(&dir) && out != dir {
+        vec![out]
+    } else {
+        Vec::new()
+    }
 }
 
 /// The folder, and what is selected in it: words that read like ids are ids.

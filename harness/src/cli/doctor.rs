@@ -5,8 +5,15 @@ use crate::world::{Isolation, Level, Watch};
 use miette::Result;
 use std::fmt::Write as _;
 
-pub(super) fn run() -> Result<u8, Failure> {
-    let isolation = Isolation::probe();
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Tries nothing better than this.
+    #[arg(long, value_name = "LEVEL")]
+    isolation: Option<Level>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let isolation = Isolation::probe(arguments.isolation);
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -33,7 +40,7 @@ pub(super) fn run() -> Result<u8, Failure> {
             "\ncapture: refused, checks that need it are not run: {why}"
         ),
     };
-    let advice = advice(&isolation);
+    let advice = isolation.advice();
     if !advice.is_empty() {
         let _ = writeln!(text, "\nto get more");
         for line in advice {
@@ -60,16 +67,4 @@ pub(super) fn run() -> Result<u8, Failure> {
     }
     print(&text)?;
     Ok(0)
-}
-
-/// Commands that would raise the level on this system, as far as its refusals tell.
-fn advice(isolation: &Isolation) -> Vec<String> {
-    if isolation.level >= Level::L3n {
-        return Vec::new();
-    }
-    let mut advice = capture::namespace::advice();
-    if advice.is_empty() {
-        advice.push("run the harness as root: the system refuses namespaces to ordinary users and does not say why".to_owned());
-    }
-    advice
 }

@@ -11,6 +11,7 @@ mod report;
 
 use crate::scenario::Library;
 use crate::stage;
+use crate::world::sandbox::inside;
 use crate::world::{isolation, watch};
 use clap::{Parser, Subcommand, ValueEnum};
 use miette::{MietteHandlerOpts, Result};
@@ -53,7 +54,7 @@ enum Command {
     /// Shows the exercises and their checks.
     List(list::Arguments),
     /// Shows what this machine allows, and how to get more.
-    Doctor,
+    Doctor(doctor::Arguments),
     /// Writes a lab.toml guessed from the files found.
     Init(init::Arguments),
     /// Renders recorded results again, judging them anew without running anything.
@@ -81,6 +82,9 @@ pub fn main() -> ExitCode {
         [stage::STAGE_ARGUMENT] => {
             return ExitCode::from(u8::try_from(stage::main()).unwrap_or(FAULT));
         }
+        [inside::INSIDE_ARGUMENT, spec] => {
+            return ExitCode::from(u8::try_from(inside::main(spec)).unwrap_or(FAULT));
+        }
         [isolation::PROBE_ARGUMENT, spec] => {
             return ExitCode::from(u8::try_from(isolation::probe_main(spec)).unwrap_or(FAULT));
         }
@@ -107,7 +111,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
     };

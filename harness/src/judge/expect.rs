@@ -115,6 +115,9 @@ pub(super) fn how_it_ended(actor: &str, state: &ActorState, ledger: &Ledger) -> 
     if let Some(octets) = state.output_limit {
         return format!("{who} had printed {octets} octets, more than it may, and was stopped");
     }
+    if let Some(took) = &state.usage_limit {
+        return format!("{who} took {took}, more than it may, and was stopped");
+    }
     match state.ending {
         Some(ending) if state.screen.is_blank() => {
             format!("{who} had ended {ending}, having printed nothing")

@@ -65,6 +65,8 @@ pub struct ActorState {
     pub command: Vec<String>,
     /// Whether its process was started.
     pub started: bool,
+    /// The id of that process.
+    pub pid: Option<u32>,
     /// The system's reason why it was not.
     pub start_error: Option<String>,
     /// Sockets on which it waits for peers.
@@ -75,10 +77,10 @@ pub struct ActorState {
     pub ending: Option<Ending>,
     /// When it ended (µs).
     pub ended_us: Option<u64>,
-    /// Its process id.
-    pub pid: Option<u32>,
     /// How much it had written when it was stopped for writing too much.
     pub output_limit: Option<usize>,
+    /// What it took when it was stopped for taking too much of the machine.
+    pub usage_limit: Option<String>,
 }
 
 /// What is known of the wire.
@@ -281,6 +283,9 @@ impl Ledger {
             EventKind::WatchFailed { why } => {
                 self.wire.failed.get_or_insert_with(|| why.clone());
             }
+            EventKind::UsageLimit { actor, took } => {
+                self.state(actor).usage_limit = Some(took.clone());
+            }
             EventKind::Traffic { counted } => self.traffic = Some(*counted),
             EventKind::ScenarioEnded { fault } => {
                 self.fault.clone_from(fault);
@@ -324,6 +329,15 @@ impl Ledger {
 
     fn state(&mut self, actor: &str) -> &mut ActorState {
         self.actors.entry(actor.to_owned()).or_default()
+    }
+
+    /// Who is running, and the process each was started as.
+    pub fn running(&self) -> Vec<(Actor, u32)> {
+        let running = |(actor, state): (&Actor, &ActorState)| {
+            let pid = state.pid.filter(|_| state.ending.is_none())?;
+            Some((actor.clone(), pid))
+        };
+        self.actors.iter().filter_map(running).collect()
     }
 
     /// What is known of an actor, if anything.

@@ -163,7 +163,7 @@ fn notes(run: &Run, checks: &[Verdict]) -> Vec<String> {
                     let usual = expected.is_none_or(|(wanted, port)| {
                         wanted != *transport || port == address.port()
                     });
-                    (!usual && run.isolation.level != Level::L0)
+                    (!usual && run.isolation.seclusion.network)
                         .then(|| format!("{exercise}: the server listens on {transport} {address}; the sheet's port is {}", expected.map_or(0, |(_, port)| port)))
                 }
                 _ => None,

@@ -1,6 +1,7 @@
 //! The end of a scenario: every program ends, politely at first, and whatever they have started with them.
 
 use super::play::{GLANCE, Play};
+use super::program::Program;
 use crate::scenario::model::SERVER;
 use crate::world::processes;
 use nix::sys::signal::{Signal, kill};
@@ -28,9 +29,7 @@ impl Play {
                 self.wait_until_gone(Duration::from_millis(400)).await;
             }
         }
-        self.programs
-            .values_mut()
-            .for_each(|program| program.signal(Signal::SIGKILL));
+        self.programs.values().for_each(Program::destroy);
         // What they have started may have left their groups. In a process namespace the kernel sees to it when
         // the stage ends; otherwise orphans have become this process's children.
         let own = std::process::id();

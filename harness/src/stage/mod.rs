@@ -17,6 +17,7 @@ mod program;
 mod recorder;
 mod rest;
 mod tap;
+mod watchdog;
 
 pub use launch::launch;
 pub(crate) use program::command;
@@ -24,6 +25,7 @@ pub(crate) use program::command;
 use crate::event::{Actor, EventKind};
 use crate::manifest::Programs;
 use crate::scenario::Scenario;
+use crate::world::sandbox::{Confinement, Sandbox, layer};
 use crate::world::watch::Watch;
 use capture::namespace::{self, Seclusion};
 use serde::{Deserialize, Serialize};
@@ -47,6 +49,8 @@ pub struct Job {
     pub seed: u64,
     /// Where.
     pub seclusion: Seclusion,
+    /// What is around each program.
+    pub sandbox: Sandbox,
     /// The port for `{port}`.
     pub port: u16,
     /// Whether the wire is watched.
@@ -77,7 +81,11 @@ pub fn main() -> i32 {
 fn set_up() -> std::io::Result<Job> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
-    let job: Job = serde_json::from_str(&text)?;
+    let mut job: Job = serde_json::from_str(&text)?;
     namespace::enter(job.seclusion)?;
+    if job.sandbox.confinement == Confinement::Bubble {
+        // Where a layer is not to be had, programs write into the submission's own folder, as they do without a sandbox.
+        job.sandbox.view.layered = layer::lay_over(&job.sandbox.view.folder).is_ok();
+    }
     Ok(job)
 }

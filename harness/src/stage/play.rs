@@ -5,6 +5,7 @@ use super::owner::Owners;
 use super::program::Program;
 use super::recorder::Recorder;
 use super::tap::Tap;
+use super::watchdog;
 use crate::event::{Actor, EventKind, Waiting};
 use crate::judge::Ledger;
 use crate::judge::expect::{Finding, evaluate};
@@ -122,8 +123,10 @@ impl Play {
                 Err(_) => return 4,
             };
         self.watch();
+        let watch = watchdog::watch(self.job.sandbox.confinement, Rc::clone(&self.recorder));
         let fault = tokio::select! {
             played = self.steps() => played.err().map(|error| error.to_string()),
+            () = watch => None,
             _ = terminate.recv() => Some("interrupted".to_owned()),
         };
         let interrupted = fault.as_deref() == Some("interrupted");
@@ -548,6 +551,7 @@ impl Play {
             is_server,
             &words,
             &self.job.programs.dir,
+            &self.job.sandbox,
             &self.recorder,
         ) {
             Ok(program) => {

@@ -8,10 +8,13 @@
 use super::recorder::Recorder;
 use crate::event::{Actor, Ending, EventKind};
 use crate::sys;
+use crate::world::processes;
+use crate::world::sandbox::{Confinement, Purpose, Sandbox};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::termios::{self, LocalFlags, OutputFlags, SetArg};
 use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
@@ -64,6 +67,8 @@ const SET: [(&str, &str); 5] = [
 pub(super) struct Program {
     pub(super) actor: Actor,
     pub(super) pid: u32,
+    /// Whether the process with this id is what surrounds the program, and not the program.
+    surrounded: bool,
     pub(super) paused: bool,
     input: Option<Input>,
     _listener: JoinHandle<()>,
@@ -86,8 +91,24 @@ enum Attachment {
     InputTerminal,
 }
 
-/// A command in the environment every program under test and every build gets.
-pub(crate) fn command(words: &[String], dir: &Path) -> Command {
+/// A command in the environment every program under test and every build gets, and in the sandbox there is.
+///
+/// # Errors
+/// When a sandbox cannot be set up around it, or there is no such program to be put in one.
+pub(crate) fn command(
+    words: &[String],
+    dir: &Path,
+    sandbox: &Sandbox,
+    purpose: Purpose,
+) -> io::Result<Command> {
+    let inherited = INHERITED
+        .iter()
+        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+    let set = SET.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let environment: Vec<(OsString, OsString)> = inherited.chain(set).collect();
+    if sandbox.confinement != Confinement::None {
+        return sandbox.command(words, dir, &environment, purpose);
+    }
     let program = &words[0];
     // A relative path means the submission's folder, not the harness's.
     let mut command = if program.contains('/') {
@@ -96,13 +117,8 @@ pub(crate) fn command(words: &[String], dir: &Path) -> Command {
         Command::new(program)
     };
     command.args(&words[1..]).current_dir(dir).env_clear();
-    command.envs(
-        INHERITED
-            .iter()
-            .filter_map(|name| Some((name, std::env::var_os(name)?))),
-    );
-    command.envs(SET);
-    command
+    command.envs(environment);
+    Ok(command)
 }
 
 impl Program {
@@ -112,6 +128,7 @@ impl Program {
         is_server: bool,
         words: &[String],
         dir: &Path,
+        sandbox: &Sandbox,
         recorder: &Rc<Recorder>,
     ) -> io::Result<Self> {
         let attachment = match (writes_through_pipes(&words[0]), is_server) {
@@ -119,7 +136,7 @@ impl Program {
             (_, true) => Attachment::OutputTerminal,
             (false, false) => Attachment::Terminal,
         };
-        let mut command = command(words, dir);
+        let mut command = command(words, dir, sandbox, Purpose::Program)?;
         let (ours, theirs) = open_terminal()?;
         let terminal = Rc::new(sys::watch(ours)?);
         match attachment {
@@ -136,7 +153,9 @@ impl Program {
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped()),
         };
-        sys::in_own_session(&mut command, Some(theirs));
+        // In a sandbox the program itself leads a session with this terminal, not what surrounds it.
+        let confined = sandbox.confinement != Confinement::None;
+        sys::in_own_session(&mut command, (!confined).then_some(theirs));
         let mut child = tokio::process::Command::from(command).spawn()?;
         let pid = child
             .id()
@@ -158,6 +177,7 @@ impl Program {
             recorder: Rc::clone(recorder),
             heard: 0,
             partial: Vec::new(),
+            surrounded: sandbox.confinement == Confinement::Bubble,
         };
         let listener = match (child.stdout.take(), child.stderr.take()) {
             (Some(out), Some(err)) => tokio::task::spawn_local(ear.listen(
@@ -173,6 +193,7 @@ impl Program {
         Ok(Program {
             actor: actor.to_owned(),
             pid,
+            surrounded: sandbox.confinement == Confinement::Bubble,
             paused: false,
             input,
             _listener: listener,
@@ -210,9 +231,24 @@ impl Program {
             Signal::SIGCONT => self.paused = false,
             _ => {}
         }
-        if let Ok(pid) = i32::try_from(self.pid) {
+        // What surrounds a program would take a signal for its own. Without a program there is nobody else.
+        let group = if self.surrounded {
+            processes::Processes::read()
+                .surrounded_by(self.pid)
+                .unwrap_or(self.pid)
+        } else {
+            self.pid
+        };
+        if let Ok(group) = i32::try_from(group) {
             // It fails only when nobody is left to get it.
-            let _ = killpg(Pid::from_raw(pid), signal);
+            let _ = killpg(Pid::from_raw(group), signal);
+        }
+    }
+
+    /// Ends the program and what surrounds it at once, with everything in there.
+    pub(super) fn destroy(&self) {
+        if let Ok(pid) = i32::try_from(self.pid) {
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }
@@ -343,6 +379,8 @@ struct Ear {
     heard: usize,
     /// The beginning of a character whose rest has not come yet.
     partial: Vec<u8>,
+    /// Whether the process that ends is what surrounds the program, and tells its ending.
+    surrounded: bool,
 }
 
 impl Ear {
@@ -370,7 +408,7 @@ impl Ear {
                     }
                 },
                 status = child.wait(), if ended.is_none() => {
-                    ended = Some(status.map_or(Ending::Status(-1), ending));
+                    ended = Some(status.map_or(Ending::Status(-1), |status| self.ending(status)));
                     drained_by = Some(Instant::now() + DRAIN);
                 }
                 () = drain => {
@@ -385,13 +423,26 @@ impl Ear {
         let already_told = ended.is_some() && drained_by.is_none();
         let ending = match ended {
             Some(ending) => ending,
-            None => child.wait().await.map_or(Ending::Status(-1), ending),
+            None => child
+                .wait()
+                .await
+                .map_or(Ending::Status(-1), |status| self.ending(status)),
         };
         if !already_told {
             self.recorder.record(EventKind::Exited {
                 actor: self.actor.clone(),
                 ending,
             });
+        }
+    }
+
+    fn ending(&self, status: ExitStatus) -> Ending {
+        match ending(status) {
+            // What surrounds a program ends with this status when the program is killed by a signal.
+            Ending::Status(status) if self.surrounded && (129..=192).contains(&status) => {
+                Ending::Signal(status - 128)
+            }
+            ending => ending,
         }
     }
 

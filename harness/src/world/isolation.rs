@@ -1,26 +1,80 @@
-//! Which isolation this machine allows, found by trying each rung in a process of its own.
+//! Which isolation this machine allows, found by trying each thing in a process of its own, never by the system's name.
+//!
+//! | level | network and processes | files, memory, system calls |
+//! |---|---|---|
+//! | L3 | of its own for each scenario | bubblewrap, limits, filter |
+//! | L3n | of its own for each scenario | shared |
+//! | L1 | shared | Landlock, limits, filter |
+//! | L0 | shared | shared |
 
+use super::sandbox::view::View;
+use super::sandbox::{Confinement, Purpose, Sandbox};
 use capture::namespace::{self, Seclusion};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 
-/// A rung of the isolation ladder.
+/// A rung of the isolation ladder, from the lowest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
     /// A process group per program; network, files and processes shared with everything else.
     L0,
-    /// A network of its own for each scenario; files shared.
+    /// Each program restricts itself: which files it reaches, how much it takes, what it asks the kernel for.
+    L1,
+    /// A network and processes of its own for each scenario; files shared.
     L3n,
+    /// That, and a sandbox around each program.
+    L3,
+}
+
+/// Every level, with its name.
+const LEVELS: [(Level, &str); 4] = [
+    (Level::L0, "L0"),
+    (Level::L1, "L1"),
+    (Level::L3n, "L3n"),
+    (Level::L3, "L3"),
+];
+
+impl Level {
+    /// Whether this level gives everything that another one does. L3n and L1 each lack what the other has.
+    pub fn satisfies(self, required: Level) -> bool {
+        self == required || self == Level::L3 || required == Level::L0
+    }
 }
 
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Level::L0 => "L0",
-            Level::L3n => "L3n",
-        })
+        let name = LEVELS.iter().find(|(level, _)| level == self);
+        f.write_str(name.map_or("L0", |(_, name)| name))
     }
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = LEVELS
+            .iter()
+            .find(|(_, name)| name.eq_ignore_ascii_case(text));
+        found
+            .map(|(level, _)| *level)
+            .ok_or_else(|| "the levels are L3, L3n, L1 and L0 (see `harness doctor`)".to_owned())
+    }
+}
+
+/// What is tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The scenario's seclusion.
+    pub seclusion: Seclusion,
+    /// What is around each program.
+    pub confinement: Confinement,
+    /// Where bwrap is.
+    pub bwrap: Option<PathBuf>,
 }
 
 /// One thing that was tried.
@@ -28,8 +82,9 @@ impl fmt::Display for Level {
 pub struct Trial {
     /// What it would give.
     pub what: String,
-    /// The seclusion that was tried.
-    pub seclusion: Seclusion,
+    /// What was tried.
+    #[serde(flatten)]
+    pub attempt: Attempt,
     /// The system's refusal, if it refused.
     pub error: Option<String>,
 }
@@ -41,108 +96,291 @@ pub struct Isolation {
     pub level: Level,
     /// How stages are secluded on it.
     pub seclusion: Seclusion,
+    /// What is around each program on it.
+    pub confinement: Confinement,
+    /// Where bwrap is.
+    pub bwrap: Option<PathBuf>,
+    /// What was asked not to be exceeded.
+    pub at_most: Option<Level>,
     /// Everything that was tried, best first.
     pub trials: Vec<Trial>,
 }
 
 impl Isolation {
-    /// Tries each rung from the best down, in a process of its own each, until one is granted.
-    pub fn probe() -> Self {
-        let user = !nix::unistd::geteuid().is_root();
-        let rungs = [
-            (
-                "a network and processes of its own",
-                Seclusion {
-                    network: true,
-                    user,
-                    processes: true,
-                },
-            ),
-            (
-                "a network and processes of its own, through a user namespace",
-                Seclusion {
-                    network: true,
-                    user: true,
-                    processes: true,
-                },
-            ),
-            (
-                "a network of its own, processes shared",
-                Seclusion {
-                    network: true,
-                    user,
-                    processes: false,
-                },
-            ),
-            (
-                "a network of its own through a user namespace, processes shared",
-                Seclusion {
-                    network: true,
-                    user: true,
-                    processes: false,
-                },
-            ),
-        ];
-        let mut trials = Vec::new();
-        let mut tried: Vec<Seclusion> = Vec::new();
-        for (what, seclusion) in rungs {
-            if tried.contains(&seclusion) {
-                continue;
-            }
-            tried.push(seclusion);
-            let error = try_out(seclusion).err();
-            let granted = error.is_none();
-            trials.push(Trial {
-                what: what.to_owned(),
-                seclusion,
-                error,
-            });
-            if granted {
-                return Isolation {
-                    level: Level::L3n,
-                    seclusion,
-                    trials,
-                };
-            }
-        }
-        Isolation {
+    /// Tries each rung from the best down, in a process of its own each, until one is granted; with `at_most`, from
+    /// that rung down.
+    pub fn probe(at_most: Option<Level>) -> Self {
+        let mut isolation = Isolation {
             level: Level::L0,
             seclusion: Seclusion::default(),
-            trials,
+            confinement: Confinement::None,
+            bwrap: find_bwrap(),
+            at_most,
+            trials: Vec::new(),
+        };
+        let allowed = |level| at_most.is_none_or(|at_most| level <= at_most);
+        if allowed(Level::L3n) && isolation.try_seclusions() {
+            isolation.level = Level::L3n;
         }
+        let private = isolation.seclusion.network && isolation.seclusion.processes;
+        if private && allowed(Level::L3) {
+            let what = "files of its own for each program (bubblewrap)";
+            if isolation.attempt(what, isolation.seclusion, Confinement::Bubble) {
+                isolation.level = Level::L3;
+                isolation.confinement = Confinement::Bubble;
+            }
+        }
+        if isolation.level == Level::L0 && allowed(Level::L1) {
+            let what = "files of its own for each program (Landlock)";
+            if isolation.attempt(what, Seclusion::default(), Confinement::Guard) {
+                isolation.level = Level::L1;
+                isolation.confinement = Confinement::Guard;
+            }
+        }
+        isolation
+    }
+
+    /// Whether one of the seclusions was granted; it is set then.
+    fn try_seclusions(&mut self) -> bool {
+        let user = !nix::unistd::geteuid().is_root();
+        let rungs = [
+            ("a network and processes of its own", user, true),
+            (
+                "a network and processes of its own, through a user namespace",
+                true,
+                true,
+            ),
+            ("a network of its own, processes shared", user, false),
+            (
+                "a network of its own through a user namespace, processes shared",
+                true,
+                false,
+            ),
+        ];
+        for (what, user, processes) in rungs {
+            let seclusion = Seclusion {
+                network: true,
+                user,
+                processes,
+            };
+            let tried = self
+                .trials
+                .iter()
+                .any(|trial| trial.attempt.seclusion == seclusion);
+            if !tried && self.attempt(what, seclusion, Confinement::None) {
+                self.seclusion = seclusion;
+                return true;
+            }
+        }
+        false
+    }
+
+    fn attempt(&mut self, what: &str, seclusion: Seclusion, confinement: Confinement) -> bool {
+        let attempt = Attempt {
+            seclusion,
+            confinement,
+            bwrap: self.bwrap.clone(),
+        };
+        let error = if confinement == Confinement::Bubble && attempt.bwrap.is_none() {
+            Some("there is no program `bwrap`".to_owned())
+        } else {
+            try_out(&attempt).err()
+        };
+        let granted = error.is_none();
+        self.trials.push(Trial {
+            what: what.to_owned(),
+            attempt,
+            error,
+        });
+        granted
     }
 
     /// What was refused and is not given by another rung either.
     pub fn missing(&self) -> Vec<String> {
-        let lacks = |wanted: &Seclusion| {
-            (wanted.network && !self.seclusion.network)
-                || (wanted.processes && !self.seclusion.processes)
+        let lacks = |attempt: &Attempt| {
+            let (wanted, had) = (attempt.seclusion, self.seclusion);
+            (wanted.network && !had.network)
+                || (wanted.processes && !had.processes)
+                || (attempt.confinement != Confinement::None
+                    && self.confinement == Confinement::None)
         };
-        let refused = self.trials.iter().filter(|trial| lacks(&trial.seclusion));
-        refused.map(|trial| trial.what.clone()).collect()
+        let refused = self.trials.iter().filter(|trial| lacks(&trial.attempt));
+        let mut missing: Vec<String> = refused.map(|trial| trial.what.clone()).collect();
+        if let Some(at_most) = self.at_most {
+            missing.push(format!(
+                "anything above {at_most}, as asked with --isolation"
+            ));
+        }
+        missing
     }
 
     /// What programs share with the rest of the machine at this level, for people.
     pub fn shared(&self) -> &'static str {
         match (self.level, self.seclusion.processes) {
+            (Level::L3, _) => {
+                "each scenario has a network and processes of its own, and each program is sandboxed; the kernel is shared"
+            }
             (Level::L3n, true) => {
                 "each scenario has a network and processes of its own; files are shared, nothing is sandboxed"
             }
             (Level::L3n, false) => {
                 "each scenario has a network of its own; files and processes are shared, nothing is sandboxed"
             }
+            (Level::L1, _) => {
+                "programs reach only their own files and the system's; network and processes are shared with this machine; scenarios run one at a time"
+            }
             (Level::L0, _) => {
                 "network, files and processes are shared with this machine; scenarios run one at a time"
             }
         }
     }
+
+    /// The sandbox of this level around programs with this view.
+    pub fn sandbox(&self, view: View) -> Sandbox {
+        Sandbox {
+            confinement: self.confinement,
+            view,
+            bwrap: self.bwrap.clone(),
+        }
+    }
+
+    /// Refuses to go on below a level.
+    ///
+    /// # Errors
+    /// When this machine does not reach it, with what was refused and how to get it.
+    pub fn require(&self, required: Level) -> miette::Result<()> {
+        if self.level.satisfies(required) {
+            return Ok(());
+        }
+        let mut help = self.advice();
+        help.push("`harness doctor` shows what was tried".to_owned());
+        let refused: Vec<String> = self
+            .trials
+            .iter()
+            .filter_map(|trial| Some(format!("; {}: {}", trial.what, trial.error.as_ref()?)))
+            .collect();
+        Err(miette::miette!(
+            help = help.join("\n"),
+            "isolation {required} is required, and this machine gives {}{}; nothing was run",
+            self.level,
+            refused.concat()
+        ))
+    }
+
+    /// Refuses to run strangers' programs where they reach everybody's files, unless they are trusted.
+    ///
+    /// # Errors
+    /// As [`Self::require`].
+    pub fn require_for_strangers(&self, trusted: bool) -> miette::Result<()> {
+        if trusted {
+            Ok(())
+        } else {
+            self.require(Level::L1)
+        }
+    }
+
+    /// Commands that would raise the level on this system, as far as its refusals tell.
+    pub fn advice(&self) -> Vec<String> {
+        if let Some(at_most) = self.at_most.filter(|at_most| *at_most <= self.level) {
+            return vec![format!("leave out --isolation {at_most}")];
+        }
+        let mut advice = Vec::new();
+        let refused = |confinement| {
+            self.trials
+                .iter()
+                .any(|trial| trial.attempt.confinement == confinement && trial.error.is_some())
+        };
+        if !self.seclusion.network || !self.seclusion.processes {
+            advice.extend(namespace::advice());
+            if setting("kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
+                advice.push(apparmor_profile());
+            }
+            if advice.is_empty() {
+                advice.push("run the harness as root: the system refuses namespaces to ordinary users and does not say why".to_owned());
+            }
+        }
+        if self.level != Level::L3 && self.bwrap.is_none() {
+            advice.push(format!(
+                "install bubblewrap: {}",
+                install_command("bubblewrap")
+            ));
+        } else if refused(Confinement::Bubble) {
+            advice.push(format!(
+                "bubblewrap 0.8 or newer is needed; this one is {}",
+                self.bwrap.as_deref().map_or_else(String::new, version_of)
+            ));
+        }
+        if refused(Confinement::Guard) {
+            advice.push(
+                "Landlock: a kernel of Linux 5.13 or newer, started with `landlock` among lsm=…"
+                    .to_owned(),
+            );
+        }
+        advice
+    }
 }
 
-/// The hidden argument that makes the program try one seclusion and exit.
+fn setting(name: &str) -> Option<String> {
+    let value = std::fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?;
+    Some(value.trim().to_owned())
+}
+
+/// For good, and for this program only (Ubuntu 24.04).
+fn apparmor_profile() -> String {
+    let program = std::env::current_exe().map_or_else(
+        |_| "/path/to/harness".to_owned(),
+        |path| path.display().to_string(),
+    );
+    format!(
+        "or, for this program and for good:\n    printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile socket-lab-harness {program} flags=(unconfined) {{\\n  userns,\\n}}\\n' \
+         | sudo tee /etc/apparmor.d/socket-lab-harness && sudo apparmor_parser -r /etc/apparmor.d/socket-lab-harness"
+    )
+}
+
+/// With the package manager that is here.
+fn install_command(package: &str) -> String {
+    let managers = [
+        ("apt-get", "sudo apt-get install -y --no-install-recommends"),
+        ("dnf", "sudo dnf install -y"),
+        ("pacman", "sudo pacman -S --needed --noconfirm"),
+        ("apk", "sudo apk add"),
+        ("zypper", "sudo zypper install -y"),
+    ];
+    let here = managers
+        .iter()
+        .find(|(manager, _)| find_in_path(manager).is_some());
+    here.map_or_else(
+        || format!("the package is called {package}"),
+        |(_, command)| format!("{command} {package}"),
+    )
+}
+
+fn find_in_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_absolute() && candidate.is_file())
+}
+
+/// On the PATH, or where distributions put it.
+fn find_bwrap() -> Option<PathBuf> {
+    let usual = ["/usr/bin/bwrap", "/bin/bwrap"].map(PathBuf::from);
+    find_in_path("bwrap").or_else(|| usual.into_iter().find(|path| path.is_file()))
+}
+
+fn version_of(program: &Path) -> String {
+    let output = Command::new(program).arg("--version").output();
+    output.map_or_else(
+        |error| error.to_string(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
+
+/// The hidden argument that makes the program try one thing and exit.
 pub const PROBE_ARGUMENT: &str = "__probe";
 
-fn try_out(seclusion: Seclusion) -> Result<(), String> {
-    let spec = serde_json::to_string(&seclusion).map_err(|error| error.to_string())?;
+fn try_out(attempt: &Attempt) -> Result<(), String> {
+    let spec = serde_json::to_string(attempt).map_err(|error| error.to_string())?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new(program)
         .args([PROBE_ARGUMENT, &spec])
@@ -157,18 +395,101 @@ fn try_out(seclusion: Seclusion) -> Result<(), String> {
     Err(line.to_owned())
 }
 
-/// What the program does for [`PROBE_ARGUMENT`]: exit status 0 when the seclusion was granted.
+/// What the program does for [`PROBE_ARGUMENT`]: exit status 0 when what was tried is granted.
 pub fn probe_main(spec: &str) -> i32 {
-    let entered = serde_json::from_str(spec)
-        .map_err(std::io::Error::other)
-        .and_then(namespace::enter)
-        // A bound socket shows that the new network is usable, not just there.
-        .and_then(|()| std::net::UdpSocket::bind("127.0.0.1:0").map(drop));
-    match entered {
+    let tried = serde_json::from_str(spec)
+        .map_err(io::Error::other)
+        .and_then(|attempt| probe(&attempt));
+    match tried {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("{error}");
             1
         }
+    }
+}
+
+fn probe(attempt: &Attempt) -> io::Result<()> {
+    if attempt.seclusion.network {
+        namespace::enter(attempt.seclusion)?;
+        // A bound socket shows that the new network is usable, not just there.
+        std::net::UdpSocket::bind("127.0.0.1:0")?;
+    }
+    if attempt.confinement == Confinement::None {
+        return Ok(());
+    }
+    let view = View {
+        folder: PathBuf::from("/usr"),
+        ..View::default()
+    };
+    let sandbox = Sandbox {
+        confinement: attempt.confinement,
+        view,
+        bwrap: attempt.bwrap.clone(),
+    };
+    let environment = [(OsString::from("PATH"), OsString::from("/usr/bin:/bin"))];
+    let mut command = sandbox.command(
+        &["true".to_owned()],
+        Path::new("/usr"),
+        &environment,
+        Purpose::Program,
+    )?;
+    // Its complaint is this process's.
+    let status = command.stdin(Stdio::null()).status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!(
+            "a program in it ended with {status}"
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn isolation(level: Level) -> Isolation {
+        Isolation {
+            level,
+            seclusion: Seclusion::default(),
+            confinement: Confinement::None,
+            bwrap: None,
+            at_most: None,
+            trials: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_level_satisfies_only_what_it_gives() {
+        #[track_caller]
+        fn check(level: Level, required: Level, expected: bool) {
+            assert_eq!(level.satisfies(required), expected);
+            assert_eq!(isolation(level).require(required).is_ok(), expected);
+        }
+        check(Level::L3, Level::L3, true);
+        check(Level::L3, Level::L1, true);
+        check(Level::L3n, Level::L3, false);
+        check(Level::L3n, Level::L1, false);
+        check(Level::L1, Level::L3n, false);
+        check(Level::L0, Level::L1, false);
+        check(Level::L0, Level::L0, true);
+    }
+
+    #[test]
+    fn strangers_are_run_only_where_files_are_guarded_or_they_are_trusted() {
+        assert!(isolation(Level::L0).require_for_strangers(false).is_err());
+        assert!(isolation(Level::L3n).require_for_strangers(false).is_err());
+        assert!(isolation(Level::L1).require_for_strangers(false).is_ok());
+        assert!(isolation(Level::L0).require_for_strangers(true).is_ok());
+    }
+
+    #[test]
+    fn levels_are_read_as_they_are_written() {
+        for (level, name) in LEVELS {
+            assert_eq!(name.parse(), Ok(level));
+            assert_eq!(level.to_string(), name);
+        }
+        assert!("L2".parse::<Level>().is_err());
     }
 }

@@ -7,6 +7,7 @@
 pub mod isolation;
 pub mod ports;
 pub mod processes;
+pub mod sandbox;
 pub mod traffic;
 pub mod watch;
 

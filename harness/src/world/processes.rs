@@ -12,6 +12,9 @@ pub struct Processes {
 struct Process {
     parent: u32,
     session: u32,
+    threads: u64,
+    /// Resident memory in pages, what it shares with others included.
+    pages: u64,
 }
 
 impl Processes {
@@ -28,11 +31,46 @@ impl Processes {
                     Process {
                         parent: fields.get(1)?.parse().ok()?,
                         session: fields.get(3)?.parse().ok()?,
+                        threads: fields.get(17)?.parse().ok()?,
+                        pages: fields.get(21)?.parse().ok()?,
                     },
                 ))
             })
             .collect();
         Processes { by_pid }
+    }
+
+    /// The program that bwrap with this id surrounds: it leads a session of its own, and is a child of bwrap's child,
+    /// which is process 1 in there.
+    pub fn surrounded_by(&self, bwrap: u32) -> Option<u32> {
+        let leads = |pid: &u32| {
+            self.by_pid
+                .get(pid)
+                .is_some_and(|process| process.session == *pid)
+        };
+        self.children(bwrap)
+            .flat_map(|first| self.children(first))
+            .find(leads)
+    }
+
+    /// Those that a process has started, or that were left to it.
+    pub fn children(&self, of: u32) -> impl Iterator<Item = u32> {
+        let started = self
+            .by_pid
+            .iter()
+            .filter(move |(_, process)| process.parent == of);
+        started.map(|(pid, _)| *pid)
+    }
+
+    /// What these processes use: threads, and resident memory in octets, where what several of them share counts for
+    /// each.
+    pub fn usage(&self, pids: &BTreeSet<u32>) -> (u64, u64) {
+        /// The smallest there is; where pages are larger, more is allowed.
+        const PAGE: u64 = 4096;
+        let processes = pids.iter().filter_map(|pid| self.by_pid.get(pid));
+        processes.fold((0, 0), |(threads, octets), process| {
+            (threads + process.threads, octets + process.pages * PAGE)
+        })
     }
 
     /// Everything that descends from `root`, and what shares its session; `root` included.
@@ -69,6 +107,21 @@ pub fn any_busy(pids: &BTreeSet<u32>) -> bool {
                 .unwrap_or(false)
         })
     })
+}
+
+/// Memory in octets that these processes alone have taken: no programs or files that others have as well.
+pub fn own_memory(pids: &BTreeSet<u32>) -> u64 {
+    let of = |pid: &u32| -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let fields = status.lines().filter_map(|line| {
+            let rest = line
+                .strip_prefix("RssAnon:")
+                .or_else(|| line.strip_prefix("RssShmem:"))?;
+            rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        });
+        fields.sum::<u64>() * 1024
+    };
+    pids.iter().map(of).sum()
 }
 
 /// The inodes of every socket these processes hold open.

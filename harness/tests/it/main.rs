@@ -8,4 +8,5 @@ mod fixtures;
 mod hostile;
 mod models;
 mod support;
+mod threats;
 mod wire;

@@ -45,7 +45,7 @@ pub(crate) fn has_netns() -> bool {
         .arg("doctor")
         .output()
         .expect("the harness can be started");
-    String::from_utf8_lossy(&output.stdout).starts_with("isolation L3n")
+    String::from_utf8_lossy(&output.stdout).starts_with("isolation L3")
         || skip("needs a network namespace (see `harness doctor`)")
 }
 

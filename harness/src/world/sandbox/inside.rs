@@ -1,0 +1,56 @@
+//! The last step before somebody else's program, in its place: a session with its terminal, limits, the guard below
+//! L3, the filter; then it becomes the program.
+
+use super::filter;
+use super::guard::Guard;
+use super::limits::Limits;
+use crate::sys;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+/// The hidden argument that makes the program this step.
+pub const INSIDE_ARGUMENT: &str = "__inside";
+
+/// What a shell says for a program that cannot be executed.
+const CANNOT_EXECUTE: i32 = 126;
+
+/// What to become, and how.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Inside {
+    /// Program and arguments.
+    pub words: Vec<String>,
+    /// What it may use up.
+    pub limits: Limits,
+    /// Restrictions of the process itself, where nothing is around it.
+    pub guard: Option<Guard>,
+}
+
+/// Becomes the program. Returns only when that is not possible, with the exit status.
+pub fn main(spec: &str) -> i32 {
+    let error = match become_program(spec) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    // On the program's own screen: there is nothing else here.
+    let _ = writeln!(
+        io::stderr(),
+        "the harness cannot start this program: {error}"
+    );
+    CANNOT_EXECUTE
+}
+
+fn become_program(spec: &str) -> io::Result<std::convert::Infallible> {
+    let inside: Inside = serde_json::from_str(spec)?;
+    sys::lead_session()?;
+    if let Some(guard) = &inside.guard {
+        guard.set()?;
+    }
+    inside.limits.set()?;
+    sys::close_on_exec()?;
+    filter::set(inside.guard.is_some())?;
+    Err(Command::new(&inside.words[0])
+        .args(&inside.words[1..])
+        .exec())
+}
