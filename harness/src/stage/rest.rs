@@ -41,7 +41,7 @@ impl Play {
         for program in self.programs.values() {
             pids.extend(processes.family(program.pid));
         }
-        if processes::any_busy(&pids) {
+        if processes::any_busy(&pids) || self.is_an_end_untold() {
             return true;
         }
         // Unread data means that somebody is about to wake up, unless somebody is kept from reading. On a shared
@@ -56,6 +56,15 @@ impl Play {
                         && !self.is_ours(socket)
                 })
             })
+    }
+
+    /// Whether a process has ended and nobody has recorded that yet.
+    fn is_an_end_untold(&self) -> bool {
+        self.programs.values().any(|program| {
+            let ledger = self.recorder.ledger();
+            let state = ledger.actor(&program.actor);
+            state.is_some_and(|state| state.ending.is_none()) && processes::has_ended(program.pid)
+        })
     }
 
     fn is_ours(&self, socket: &Socket) -> bool {

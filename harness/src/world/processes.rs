@@ -124,6 +124,18 @@ pub fn own_memory(pids: &BTreeSet<u32>) -> u64 {
     pids.iter().map(of).sum()
 }
 
+/// Whether every thread of a process has ended; whether somebody has asked for its status does not matter.
+pub fn has_ended(pid: u32) -> bool {
+    numbered(&format!("/proc/{pid}/task")).all(|thread| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat"));
+        stat.ok()
+            .and_then(|stat| {
+                after_name(&stat).map(|fields| matches!(fields.first(), Some(&("Z" | "X"))))
+            })
+            .unwrap_or(true)
+    })
+}
+
 /// The inodes of every socket these processes hold open.
 pub fn socket_inodes(pids: &BTreeSet<u32>) -> BTreeSet<u64> {
     pids.iter()
@@ -181,8 +193,10 @@ mod tests {
             .expect("sleep can be started");
         let family = Processes::read().family(std::process::id());
         assert!(family.contains(&child.id()));
+        assert!(!has_ended(child.id()));
         child.kill().expect("it can be killed");
         child.wait().expect("it can be reaped");
+        assert!(has_ended(child.id()));
         assert!(
             !Processes::read()
                 .family(std::process::id())
