@@ -71,6 +71,14 @@ pub fn any_busy(pids: &BTreeSet<u32>) -> bool {
     })
 }
 
+/// Whether a process is over, whether or not anybody has taken notice.
+pub fn is_over(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.map_or(true, |stat| {
+        after_name(&stat).is_none_or(|fields| matches!(fields.first(), Some(&("Z" | "X"))))
+    })
+}
+
 /// The inodes of every socket these processes hold open.
 pub fn socket_inodes(pids: &BTreeSet<u32>) -> BTreeSet<u64> {
     pids.iter()
