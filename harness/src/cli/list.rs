@@ -2,7 +2,7 @@
 
 use super::{Failure, fault, library, print};
 use crate::lab::{CHECKS, Exercise, Kind};
-use crate::scenario::{CheckBlock, Library, Scenario};
+use crate::scenario::{CheckBlock, Library, Need, Scenario};
 use miette::Result;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -40,6 +40,15 @@ fn find<'l>(library: &'l Library, id: &str) -> Option<(&'l Scenario, &'l CheckBl
     })
 }
 
+/// What a check needs of the machine.
+fn of_the_machine(scenario: &Scenario, check: &CheckBlock) -> Vec<Need> {
+    let mut needs = scenario.needs.clone();
+    if check.wire && !needs.contains(&Need::Capture) {
+        needs.push(Need::Capture);
+    }
+    needs
+}
+
 fn checks_of(exercise: Exercise) -> impl Iterator<Item = &'static (&'static str, Kind)> {
     CHECKS
         .iter()
@@ -64,7 +73,8 @@ fn as_text(library: &Library) -> String {
                 Kind::Required => format!("{} pt", check.points),
                 Kind::Robustness => "advice".to_owned(),
             };
-            let machine = scenario.needs.iter().map(|need| need.to_string());
+            let machine = of_the_machine(scenario, check);
+            let machine = machine.iter().map(ToString::to_string);
             let needs: Vec<String> = check.needs.iter().cloned().chain(machine).collect();
             let needs = if needs.is_empty() {
                 String::new()
@@ -88,7 +98,7 @@ fn as_json(library: &Library) -> Result<String, Failure> {
                     let (scenario, check) = find(library, id)?;
                     Some(json!({
                         "id": id, "kind": kind, "title": check.title, "points": check.points, "sheet": check.sheet,
-                        "needs": check.needs, "machine": scenario.needs, "scenario": scenario.name,
+                        "needs": check.needs, "machine": of_the_machine(scenario, check), "scenario": scenario.name,
                         "see": format!("{}:{}", scenario.file, check.place),
                     }))
                 })

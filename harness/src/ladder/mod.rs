@@ -98,14 +98,18 @@ impl Ladder {
         let mut rows: Vec<(u64, u64, Row)> = Vec::new();
         for event in events {
             match &event.kind {
-                EventKind::StepStarted { step } => {
+                EventKind::StepStarted { step } | EventKind::StepEnded { step, .. } => {
                     let Some(direction) = scenario.steps.get(*step) else {
                         continue;
                     };
                     let failed = failed.contains(&format!("{}:{}", scenario.file, direction.place));
-                    if failed || direction.action.does_something() {
+                    let begins = matches!(event.kind, EventKind::StepStarted { .. });
+                    let does_something = direction.action.does_something();
+                    // What was waited for in vain stands below everything that came instead.
+                    if does_something && begins || failed && !does_something && !begins {
                         let text = direction.action.to_string();
-                        rows.push((event.at_us, 0, Row::Step { text, failed }));
+                        let order = if begins { 0 } else { u64::MAX };
+                        rows.push((event.at_us, order, Row::Step { text, failed }));
                     }
                 }
                 EventKind::Crossed(crossing) => {

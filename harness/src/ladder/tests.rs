@@ -98,7 +98,10 @@ fn a_failed_step_stands_out_and_what_is_left_out_is_said() {
     let scenario = scenario();
     let mut all = vec![Event {
         at_us: 0,
-        kind: EventKind::StepStarted { step: 3 },
+        kind: EventKind::StepEnded {
+            step: 3,
+            ended: crate::event::Waiting::TimedOut,
+        },
     }];
     let many = (1..=MOST_ROWS as u64 + 9).map(|frame| {
         crossing(
