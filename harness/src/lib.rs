@@ -26,8 +26,8 @@
 //! - [`stage`]: plays one scenario. `program` is the only module that starts programs under test (and
 //!   prepares the commands of builds); `rest` tells
 //!   when everything is quiet; `curtain` ends everything.
-//! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any; the sandbox
-//!   around programs and the capture of the wire will live here.
+//! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any, and the sandbox
+//!   around each program ([`world::sandbox`]); the capture of the wire will live here.
 //! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.
 //! - [`results`], [`transcript`], [`report`]: what is kept and shown.
 //! - [`cli`]: arguments and exit statuses.

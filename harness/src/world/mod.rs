@@ -1,8 +1,8 @@
 //! The world a scenario is played in: its network and its processes.
 //!
 //! [`isolation`] tries what this machine allows and names the level, with the namespaces that [`capture::namespace`]
-//! makes; [`processes`] and [`traffic`] read the kernel's tables, [`capture::listeners`] its sockets. A sandbox around each program and the
-//! capture of the network belong here as well; they are not built yet.
+//! makes; [`sandbox`] is what is put around each program. [`processes`] and [`traffic`] read the kernel's tables,
+//! [`capture::listeners`] its sockets. The capture of the network belongs here as well; it is not built yet.
 
 pub mod isolation;
 pub mod ports;
