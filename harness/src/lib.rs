@@ -26,8 +26,8 @@
 //! - [`stage`]: plays one scenario. `program` is the only module that starts programs under test (and
 //!   prepares the commands of builds); `rest` tells
 //!   when everything is quiet; `tap` watches the wire and `owner` says whose each socket is; `curtain` ends everything.
-//! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any; the sandbox
-//!   around programs will live here.
+//! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any, and the sandbox
+//!   around each program ([`world::sandbox`]).
 //! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.
 //! - [`results`], [`transcript`], [`ladder`], [`report`]: what is kept and shown.
 //! - [`cli`]: arguments and exit statuses.

@@ -1,8 +1,8 @@
 //! The world a scenario is played in: its network and its processes.
 //!
 //! [`isolation`] tries what this machine allows and names the level, with the namespaces that [`capture::namespace`]
-//! makes; [`watch`] tries whether its wire can be watched; [`processes`] and [`traffic`] read the kernel's tables,
-//! [`capture::listeners`] its sockets. A sandbox around each program belongs here as well; it is not built yet.
+//! makes; [`sandbox`] is what is put around each program; [`watch`] tries whether the wire can be watched; [`processes`] and
+//! [`traffic`] read the kernel's tables, [`capture::listeners`] its sockets.
 
 pub mod isolation;
 pub mod ports;

@@ -116,7 +116,7 @@ fn a_server_that_never_binds_is_reported_as_such() {
         "never-binds",
         1,
         "ex1/request-reply",
-        &["waited 15 s", "the socket table shows no socket"],
+        &["waited 1", "the socket table shows no socket"],
     );
 }
 

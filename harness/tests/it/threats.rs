@@ -420,3 +420,39 @@ fn root_can_run_what_others_own_and_nobody_else_may_read() {
         assert!(!outcome.succeeded, "{attack}: {}", outcome.said);
     }
 }
+
+#[test]
+fn a_program_with_the_address_sanitizer_runs_in_the_sandbox() {
+    if !ready() || !has(&["gcc"]) {
+        return;
+    }
+    let scene = Scene::new();
+    let dir = scene.path("mallory");
+    fs::copy(
+        fixture("threats").join("sanitized.c"),
+        dir.join("sanitized.c"),
+    )
+    .expect("it can be copied");
+    fs::write(dir.join("argument"), "log.txt").expect("it can be written");
+    let manifest = "[ex1]\nbuild = \"gcc -fsanitize=address -o client sanitized.c\"\n\
+                    server = \"python3 attack.py {host} {port} write_file\"\n\
+                    client = \"./client {host} {port}\"\n";
+    fs::write(dir.join("lab.toml"), manifest).expect("it can be written");
+    let output = harness(scene.home.path())
+        .args([
+            "check",
+            "mallory",
+            "--require-isolation",
+            "L3",
+            "--format",
+            "json",
+        ])
+        .output()
+        .expect("the harness can be started");
+    let checked = crate::support::Checked::read(output);
+    if checked.trouble().contains("cannot find") && checked.trouble().contains("asan") {
+        skip("needs the compiler's address sanitizer");
+        return;
+    }
+    assert_eq!(checked.trouble(), "");
+}

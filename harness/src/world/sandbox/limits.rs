@@ -1,4 +1,7 @@
 //! How much a program may use up.
+//!
+//! Memory is not among it: what a process reserves says nothing about what it takes. The compilers' address sanitizer
+//! reserves terabytes, and fails under any limit. The watchdog counts what is taken.
 
 use super::Purpose;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -18,8 +21,6 @@ pub struct Limits {
     pub file: u64,
     /// Open descriptors.
     pub descriptors: u64,
-    /// Private memory of one process, in octets.
-    pub data: u64,
 }
 
 /// Files in memory (`/tmp`, `/dev/shm`, the home folder, the scenario's layer), each, in octets.
@@ -33,8 +34,6 @@ pub(super) const fn scratch(purpose: Purpose) -> u64 {
 impl Limits {
     /// The limits for this purpose on this machine.
     pub fn of(purpose: Purpose) -> Self {
-        // A Java machine takes a sixty-fourth of the memory to begin with.
-        let room = memory() / 16;
         let tasks = |limit| counts_per_namespace().then_some(limit);
         match purpose {
             Purpose::Program => Limits {
@@ -42,14 +41,12 @@ impl Limits {
                 cpu_s: 60,
                 file: 32 * MIB,
                 descriptors: 256,
-                data: (1024 * MIB).max(room),
             },
             Purpose::Build => Limits {
                 tasks: tasks(1024),
                 cpu_s: 900,
                 file: 1024 * MIB,
                 descriptors: 4096,
-                data: (4096 * MIB).max(room),
             },
         }
     }
@@ -63,7 +60,6 @@ impl Limits {
             (Resource::RLIMIT_CPU, Some(self.cpu_s)),
             (Resource::RLIMIT_FSIZE, Some(self.file)),
             (Resource::RLIMIT_NOFILE, Some(self.descriptors)),
-            (Resource::RLIMIT_DATA, Some(self.data)),
             (Resource::RLIMIT_CORE, Some(0)),
             (Resource::RLIMIT_NPROC, self.tasks),
         ];
@@ -91,16 +87,6 @@ fn is_at_least(release: &str, wanted: (u32, u32)) -> bool {
         .split(|c: char| !c.is_ascii_digit())
         .map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= wanted
-}
-
-/// The machine's memory in octets; 0 when it cannot be read.
-fn memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))
-        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    total.unwrap_or(0) * 1024
 }
 
 #[cfg(test)]

@@ -31,8 +31,6 @@ pub struct View {
     pub scratch: Option<PathBuf>,
     /// Whether real root runs what others own: without the right to pass over permissions, it could not read it.
     pub foreign: bool,
-    /// Files may be written in the folder itself: there is no layer above it.
-    pub layered: bool,
 }
 
 /// The system's folders that are shown as they are.
