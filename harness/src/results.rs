@@ -14,15 +14,17 @@ use crate::event::{Event, EventKind};
 use crate::judge::{self, Obstacle, Status, Verdict};
 use crate::lab::Exercise;
 use crate::ladder::{self, Ladder};
+use crate::manifest::{FILE, Submission};
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::transcript;
 use crate::world::{Isolation, Watch};
 use miette::{Result, miette};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,8 +56,33 @@ pub struct Run {
     pub papers: Vec<Exercise>,
     /// The checks that were asked for; none means all.
     pub only: Vec<String>,
+    /// Addresses of a local network that are written into programs for which the manifest names none.
+    #[serde(default)]
+    pub lan: BTreeMap<Exercise, BTreeSet<Ipv4Addr>>,
     /// Every scenario, in the order of the lab.
     pub scenes: Vec<Scene>,
+}
+
+/// What systems and languages say when a program asks for an address that its network does not have or cannot reach.
+const NO_SUCH_ADDRESS: [&str; 6] = [
+    "Cannot assign requested address",
+    "Network is unreachable",
+    "No route to host",
+    "EADDRNOTAVAIL",
+    "ENETUNREACH",
+    "EHOSTUNREACH",
+];
+
+/// Addresses of a local network in the code of those exercises whose manifest names none.
+fn lan(submission: &Submission) -> BTreeMap<Exercise, BTreeSet<Ipv4Addr>> {
+    let silent = submission
+        .programs
+        .iter()
+        .filter(|(_, programs)| programs.address.is_none());
+    silent
+        .map(|(exercise, programs)| (*exercise, programs.lan_addresses()))
+        .filter(|(_, addresses)| !addresses.is_empty())
+        .collect()
 }
 
 /// One scenario, as it was played.
@@ -92,6 +119,7 @@ impl Run {
             watch: plan.watch.clone(),
             papers: plan.papers.clone(),
             only: plan.only.clone(),
+            lan: lan(&plan.submission),
             scenes,
         }
     }
@@ -104,6 +132,12 @@ impl Run {
                 Some(obstacle) => judge::not_played(&scene.scenario, obstacle),
                 None => judge::judge(&Arc::new(scene.scenario.clone()), &scene.events),
             };
+            if let Some(hint) = self.lan_hint(scene) {
+                let failed = verdicts
+                    .iter_mut()
+                    .filter(|verdict| verdict.status == Status::Fail);
+                failed.for_each(|verdict| verdict.hint = Some(hint.clone()));
+            }
             if !scene.events.is_empty() {
                 let name = &scene.scenario.name;
                 for verdict in &mut verdicts {
@@ -130,6 +164,33 @@ impl Run {
             verdicts
         });
         judge::settle_needs(&scenarios, verdicts.collect())
+    }
+
+    /// What helps programs that looked in vain for an address which is written into them.
+    fn lan_hint(&self, scene: &Scene) -> Option<String> {
+        let exercise = scene.scenario.exercise;
+        let addresses = self.lan.get(&exercise)?;
+        let complains = |event: &Event| match &event.kind {
+            EventKind::Output { text, .. } => {
+                NO_SUCH_ADDRESS.iter().any(|words| text.contains(words))
+            }
+            _ => false,
+        };
+        let address = addresses
+            .first()
+            .filter(|_| scene.events.iter().any(complains))?;
+        let also = match addresses.len() {
+            1 => String::new(),
+            _ => {
+                let others: Vec<String> =
+                    addresses.iter().skip(1).map(Ipv4Addr::to_string).collect();
+                format!(" (or {}, which is in the code too)", others.join(", "))
+            }
+        };
+        Some(format!(
+            "{address} is written into the code, and the network of this scenario has no such address. Add to {FILE} below \
+             [{exercise}]: address = \"{address}\"{also}"
+        ))
     }
 
     /// Writes the evidence into a folder made by [`make_folder`].

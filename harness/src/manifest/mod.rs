@@ -3,6 +3,7 @@
 //! [`read`] is pure apart from asking whether files exist. Every mistake names file, line and column and what
 //! to write instead.
 
+mod addresses;
 mod command;
 mod guess;
 mod read;

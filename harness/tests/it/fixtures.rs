@@ -48,6 +48,33 @@ fn c_that_is_built_first_passes() {
     check_passes("c", &["gcc", "make"]);
 }
 
+#[test]
+fn an_address_in_the_code_is_pointed_at_and_works_once_it_is_in_the_manifest() {
+    if !has(&["python3"]) || !has_netns() {
+        return;
+    }
+    let copy = Copy::of("lan-address");
+    let checked = copy.check(&["ex1/request-reply"]);
+    let check = checked.get("ex1/request-reply");
+    assert_eq!(check["status"], "fail");
+    let hint = check["hint"].as_str().expect("a failure has a hint");
+    let line = "address = \"192.168.1.20\"";
+    assert!(hint.contains("[ex1]") && hint.contains(line), "{hint}");
+
+    let manifest = copy.dir.join("lab.toml");
+    let text = std::fs::read_to_string(&manifest).expect("the manifest can be read");
+    std::fs::write(&manifest, text + line + "\n").expect("the manifest can be written");
+    let checked = copy.check(&[]);
+    for status in ["fail", "not_run", "inconclusive"] {
+        assert_eq!(
+            checked.with_status(status),
+            Vec::<&str>::new(),
+            "{}",
+            checked.trouble()
+        );
+    }
+}
+
 /// Folder → the one check that fails, from the table that people read.
 fn faults() -> BTreeMap<String, String> {
     let table =
