@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::mem;
 
 /// Octets of memory that text may take while it waits. Not more than a processor's cache holds, and well over
-/// [`OVERHEAD`] for each conversation that a tracker remembers.
+/// a block without text for each conversation that a tracker remembers.
 pub const MOST_BUFFERED: usize = 3 << 20;
 /// What a block takes beside its text.
 const OVERHEAD: usize = 128;
