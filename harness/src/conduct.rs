@@ -98,8 +98,12 @@ pub async fn conduct(
         if playable {
             let port = port_for(scenario, programs, &plan.isolation)?;
             let frames = match &plan.evidence {
-                Some(evidence) => Some(place_for_frames(evidence, &filled.name)?),
-                None => None,
+                // Where the wire is not watched there are no frames, and a folder made so early would only be in reach of
+                // the programs.
+                Some(evidence) if plan.watch.granted => {
+                    Some(place_for_frames(evidence, &filled.name)?)
+                }
+                _ => None,
             };
             let job = Job {
                 watch: plan.watch.clone(),
