@@ -235,11 +235,8 @@ impl Play {
             }
             Action::Type { actor, lines } => self.type_lines(actor, lines).await,
             Action::Try { actor, line } => {
-                // Its end is told when its last words are in, which may take a moment.
-                let over = |program: &Program| processes::has_ended(program.pid);
-                if self.programs.get(actor).is_some_and(over) {
-                    self.wait_for_end(actor, RESTLESS).await;
-                }
+                // It may be about to end, or to ask for this very line.
+                self.settle(None, RESTLESS).await;
                 self.type_lines(actor, std::slice::from_ref(line)).await;
             }
             Action::Quit { actor } => {
