@@ -205,11 +205,7 @@ fn sees(see: &See, ledger: &Ledger) -> Finding {
     if met {
         return Finding::Met;
     }
-    let is_over = |actor: &Actor| {
-        ledger
-            .actor(actor)
-            .is_none_or(|state| state.ending.is_some())
-    };
+    let is_over = |actor: &Actor| ledger.has_ended(actor);
     let over = missing.iter().filter(|actor| is_over(actor)).count();
     let hopeless = match &see.actors {
         Actors::All(_) => over > 0,

@@ -333,11 +333,10 @@ impl Ledger {
 
     /// Who is running, and the process each was started as.
     pub fn running(&self) -> Vec<(Actor, u32)> {
-        let running = |(actor, state): (&Actor, &ActorState)| {
-            let pid = state.pid.filter(|_| state.ending.is_none())?;
-            Some((actor.clone(), pid))
-        };
-        self.actors.iter().filter_map(running).collect()
+        self.pids()
+            .filter(|(actor, _)| !self.has_ended(actor))
+            .map(|(actor, pid)| (actor.to_owned(), pid))
+            .collect()
     }
 
     /// What is known of an actor, if anything.

@@ -8,6 +8,7 @@
 use super::recorder::Recorder;
 use crate::event::{Actor, Crossing, CrossingKind};
 use crate::judge::Ledger;
+use crate::judge::ledger::ActorState;
 use crate::lab::Transport;
 use crate::scenario::model::SERVER;
 use crate::world::processes;
@@ -72,13 +73,16 @@ impl Owners {
         let ledger = self.recorder.ledger();
         if let Some(owner) = self.known.get(&(transport, address)) {
             // A port of somebody who has ended may be somebody else's now.
-            if owner == HARNESS || !has_ended(&ledger, owner) || transport == Transport::Tcp {
+            if owner == HARNESS || !ledger.has_ended(owner) || transport == Transport::Tcp {
                 return Some(owner.clone());
             }
         }
         let is_servers = ledger.actor(SERVER).is_some_and(|server| {
-            server.ended_us.is_none_or(|ended| ended + LATE_US >= at_us)
-                && leads_to(&server.listening, transport, address)
+            was_there(server, at_us)
+                && server
+                    .listening
+                    .iter()
+                    .any(|(found, local)| *found == transport && leads_to(*local, address))
         });
         if is_servers {
             return Some(SERVER.to_owned());
@@ -98,10 +102,8 @@ impl Owners {
     fn only_client(&self, at_us: u64) -> Option<Actor> {
         let ledger = self.recorder.ledger();
         let mut there = ledger.clients().filter(|client| {
-            ledger.actor(client).is_some_and(|state| {
-                let ended = state.ended_us.is_none_or(|ended| ended + LATE_US >= at_us);
-                state.started && ended
-            })
+            let state = ledger.actor(client);
+            state.is_some_and(|state| state.started && was_there(state, at_us))
         });
         match (there.next(), there.next()) {
             (Some(only), None) if self.in_vain < MOST_WALKS_IN_VAIN => Some(only.clone()),
@@ -121,23 +123,15 @@ fn opens(crossing: &Crossing) -> bool {
     )
 }
 
-fn has_ended(ledger: &Ledger, actor: &str) -> bool {
-    ledger
-        .actor(actor)
-        .is_none_or(|state| state.ending.is_some())
-}
-
 /// Whose socket the kernel's table shows at this address.
 fn look_up(ledger: &Ledger, transport: Transport, address: SocketAddr) -> Option<Actor> {
     let here: BTreeSet<u64> = listeners::table()
         .ok()?
         .into_iter()
         .filter(|socket| {
-            let ip = socket.local.ip().to_canonical();
             Transport::from(socket.transport) == transport
                 && socket.inode != 0
-                && socket.local.port() == address.port()
-                && (ip.is_unspecified() || ip == address.ip().to_canonical())
+                && leads_to(socket.local, address)
         })
         .map(|socket| socket.inode)
         .collect();
@@ -160,16 +154,13 @@ fn look_up(ledger: &Ledger, transport: Transport, address: SocketAddr) -> Option
     }
 }
 
-/// Whether one of these sockets is where the address leads.
-fn leads_to(
-    sockets: &[(Transport, SocketAddr)],
-    transport: Transport,
-    address: SocketAddr,
-) -> bool {
-    sockets.iter().any(|(found, local)| {
-        let ip = local.ip().to_canonical();
-        *found == transport
-            && local.port() == address.port()
-            && (ip.is_unspecified() || ip == address.ip().to_canonical())
-    })
+/// Whether something sent at a moment may have been this program's.
+fn was_there(state: &ActorState, at_us: u64) -> bool {
+    state.ended_us.is_none_or(|ended| ended + LATE_US >= at_us)
+}
+
+/// Whether a socket that is bound to `local` is where `address` leads.
+fn leads_to(local: SocketAddr, address: SocketAddr) -> bool {
+    let ip = local.ip().to_canonical();
+    local.port() == address.port() && (ip.is_unspecified() || ip == address.ip().to_canonical())
 }

@@ -501,11 +501,7 @@ impl Play {
         self.wait_for_connection(actor, CONNECTED_WITHIN, |_| false)
             .await?;
         let deadline = Instant::now() + SHOWN_WITHIN;
-        let ended = |ledger: &Ledger| {
-            ledger
-                .actor(actor)
-                .is_none_or(|state| state.ending.is_some())
-        };
+        let ended = |ledger: &Ledger| ledger.has_ended(actor);
         self.recorder
             .wait_until(deadline, |ledger| {
                 self.recorder.last_output() > before || ended(ledger)
@@ -639,21 +635,14 @@ impl Play {
     }
 
     async fn wait_for_end(&self, actor: &str, within: Duration) -> bool {
-        let ended = |ledger: &Ledger| {
-            ledger
-                .actor(actor)
-                .is_none_or(|state| state.ending.is_some())
-        };
+        let ended = |ledger: &Ledger| ledger.has_ended(actor);
         self.recorder
             .wait_until(Instant::now() + within, ended)
             .await
     }
 
-    fn has_ended(&self, actor: &str) -> bool {
-        self.recorder
-            .ledger()
-            .actor(actor)
-            .is_none_or(|state| state.ending.is_some())
+    pub(super) fn has_ended(&self, actor: &str) -> bool {
+        self.recorder.ledger().has_ended(actor)
     }
 
     fn signal(&mut self, actor: &str, signal: Signal) {

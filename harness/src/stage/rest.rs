@@ -60,11 +60,9 @@ impl Play {
 
     /// Whether a process has ended and nobody has recorded that yet.
     fn is_an_end_untold(&self) -> bool {
-        self.programs.values().any(|program| {
-            let ledger = self.recorder.ledger();
-            let state = ledger.actor(&program.actor);
-            state.is_some_and(|state| state.ending.is_none()) && processes::has_ended(program.pid)
-        })
+        self.programs
+            .values()
+            .any(|program| !self.has_ended(&program.actor) && processes::has_ended(program.pid))
     }
 
     fn is_ours(&self, socket: &Socket) -> bool {

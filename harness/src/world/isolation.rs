@@ -9,6 +9,7 @@
 
 use super::sandbox::view::View;
 use super::sandbox::{Confinement, Purpose, Sandbox};
+use super::trial;
 use capture::namespace::{self, Seclusion};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -184,7 +185,7 @@ impl Isolation {
         let error = if confinement == Confinement::Bubble && attempt.bwrap.is_none() {
             Some("there is no program `bwrap`".to_owned())
         } else {
-            try_out(&attempt).err()
+            trial::ask(PROBE_ARGUMENT, &attempt).err()
         };
         let granted = error.is_none();
         self.trials.push(Trial {
@@ -379,34 +380,12 @@ fn version_of(program: &Path) -> String {
 /// The hidden argument that makes the program try one thing and exit.
 pub const PROBE_ARGUMENT: &str = "__probe";
 
-fn try_out(attempt: &Attempt) -> Result<(), String> {
-    let spec = serde_json::to_string(attempt).map_err(|error| error.to_string())?;
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new(program)
-        .args([PROBE_ARGUMENT, &spec])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| error.to_string())?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let error = String::from_utf8_lossy(&output.stderr);
-    let line = error.lines().next().unwrap_or("refused without a reason");
-    Err(line.to_owned())
-}
-
 /// What the program does for [`PROBE_ARGUMENT`]: exit status 0 when what was tried is granted.
 pub fn probe_main(spec: &str) -> i32 {
     let tried = serde_json::from_str(spec)
         .map_err(io::Error::other)
         .and_then(|attempt| probe(&attempt));
-    match tried {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("{error}");
-            1
-        }
-    }
+    trial::answer(tried)
 }
 
 fn probe(attempt: &Attempt) -> io::Result<()> {

@@ -9,6 +9,7 @@ pub mod ports;
 pub mod processes;
 pub mod sandbox;
 pub mod traffic;
+mod trial;
 pub mod watch;
 
 pub use isolation::{Isolation, Level};

@@ -97,15 +97,20 @@ impl Processes {
 /// Whether any thread of these processes is running or about to run. One that waits for input, a socket, a
 /// timer or SIGCONT, or has ended, is not.
 pub fn any_busy(pids: &BTreeSet<u32>) -> bool {
-    pids.iter().any(|pid| {
-        numbered(&format!("/proc/{pid}/task")).any(|thread| {
-            std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat"))
-                .ok()
-                .and_then(|stat| {
-                    after_name(&stat).map(|fields| matches!(fields.first(), Some(&("R" | "D"))))
-                })
-                .unwrap_or(false)
-        })
+    let busy = |state: char| matches!(state, 'R' | 'D');
+    pids.iter().any(|pid| thread_states(*pid).any(busy))
+}
+
+/// Whether every thread of a process has ended; whether somebody has asked for its status does not matter.
+pub fn has_ended(pid: u32) -> bool {
+    thread_states(pid).all(|state| matches!(state, 'Z' | 'X'))
+}
+
+/// The state of each thread of a process, as a letter (proc(5)). Threads that are gone by then are left out.
+fn thread_states(pid: u32) -> impl Iterator<Item = char> {
+    numbered(&format!("/proc/{pid}/task")).filter_map(move |thread| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).ok()?;
+        after_name(&stat)?.first()?.chars().next()
     })
 }
 
@@ -122,18 +127,6 @@ pub fn own_memory(pids: &BTreeSet<u32>) -> u64 {
         fields.sum::<u64>() * 1024
     };
     pids.iter().map(of).sum()
-}
-
-/// Whether every thread of a process has ended; whether somebody has asked for its status does not matter.
-pub fn has_ended(pid: u32) -> bool {
-    numbered(&format!("/proc/{pid}/task")).all(|thread| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat"));
-        stat.ok()
-            .and_then(|stat| {
-                after_name(&stat).map(|fields| matches!(fields.first(), Some(&("Z" | "X"))))
-            })
-            .unwrap_or(true)
-    })
 }
 
 /// The inodes of every socket these processes hold open.
@@ -168,7 +161,7 @@ pub fn holder_of(inode: u64) -> Option<String> {
 }
 
 /// The entries of a folder that are numbers.
-fn numbered(folder: &str) -> impl Iterator<Item = u32> {
+fn numbered(folder: &str) -> impl Iterator<Item = u32> + use<> {
     std::fs::read_dir(folder)
         .into_iter()
         .flatten()

@@ -3,11 +3,10 @@
 //! Only on a network of the scenario's own: on a shared one the frames of others would be kept as evidence, and nobody
 //! could tell whose a datagram without a socket was. The frames themselves are the stage's concern.
 
-use super::Isolation;
-use capture::namespace::{self, Seclusion};
+use super::{Isolation, trial};
+use capture::namespace;
 use capture::source::live;
 use serde::{Deserialize, Serialize};
-use std::process::{Command, Stdio};
 
 /// The interface every program of a scenario is on.
 pub const INTERFACE: &str = "lo";
@@ -28,7 +27,7 @@ impl Watch {
     /// Tries it in a process of its own, where every scenario has a network of its own.
     pub fn probe(isolation: &Isolation) -> Self {
         let tried = if isolation.seclusion.network {
-            try_out(isolation.seclusion)
+            trial::ask(PROBE_ARGUMENT, &isolation.seclusion)
         } else {
             Err("a network of its own for each scenario, which this machine does not allow (see `harness doctor`)".to_owned())
         };
@@ -37,22 +36,6 @@ impl Watch {
             why: tried.err(),
         }
     }
-}
-
-fn try_out(seclusion: Seclusion) -> Result<(), String> {
-    let spec = serde_json::to_string(&seclusion).map_err(|error| error.to_string())?;
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new(program)
-        .args([PROBE_ARGUMENT, &spec])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| error.to_string())?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let error = String::from_utf8_lossy(&output.stderr);
-    let line = error.lines().next().unwrap_or("refused without a reason");
-    Err(line.to_owned())
 }
 
 /// What the program does for [`PROBE_ARGUMENT`]: exit status 0 when the wire can be watched.
@@ -66,11 +49,5 @@ pub fn probe_main(spec: &str) -> i32 {
                 live::beacon::Beacon::open(INTERFACE, 0).map_err(|error| error.to_string())?;
             beacon.send().map(drop).map_err(|error| error.to_string())
         });
-    match tried {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("{error}");
-            1
-        }
-    }
+    trial::answer(tried)
 }

@@ -1,6 +1,6 @@
 //! Programs and manifests that go wrong: a clear message, the right status, nothing left running.
 
-use crate::support::{Copy, harness, has, has_netns};
+use crate::support::{Copy, harness, harness_without_namespaces, has, has_netns};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -233,19 +233,6 @@ fn even_a_killed_harness_leaves_nothing_running() {
     wait_until("nothing is left", || copy.leftovers().is_empty());
 }
 
-/// The harness where namespaces are refused, as on some systems: in a user namespace that allows no network
-/// namespaces.
-pub(crate) fn harness_without_namespaces(copy: &Copy) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "sh", "-c"]);
-    command
-        .arg("echo 0 > /proc/sys/user/max_net_namespaces && exec \"$@\"")
-        .arg("sh")
-        .arg(env!("CARGO_BIN_EXE_harness"));
-    command.current_dir(copy.home.path());
-    command
-}
-
 #[test]
 fn without_namespaces_scenarios_share_the_network_and_nothing_is_left_running() {
     if !has(&["python3", "unshare", "sh"]) || !has_netns() {
@@ -263,11 +250,7 @@ fn without_namespaces_scenarios_share_the_network_and_nothing_is_left_running() 
         "{said}"
     );
 
-    let output = harness_without_namespaces(&copy)
-        .args(["check", "forks-daemon", "--seed", "1", "--format", "json"])
-        .output()
-        .expect("unshare can be started");
-    let checked = crate::support::Checked::read(output);
+    let checked = copy.check_without_namespaces(&[]);
     let level = &checked.report["isolation"]["level"];
     assert!(level == "L0" || level == "L1", "{level}");
     assert_eq!(checked.trouble(), "");
@@ -281,18 +264,7 @@ fn without_namespaces_what_needs_them_is_not_run_and_costs_nothing() {
         return;
     }
     let copy = Copy::of("faulty/ex2-loopback-only");
-    let output = harness_without_namespaces(&copy)
-        .args([
-            "check",
-            "ex2-loopback-only",
-            "--seed",
-            "1",
-            "--format",
-            "json",
-        ])
-        .output()
-        .expect("unshare can be started");
-    let checked = crate::support::Checked::read(output);
+    let checked = copy.check_without_namespaces(&[]);
     assert_eq!(checked.status, 3);
     let check = checked.get("ex2/across-hosts");
     assert_eq!(check["status"], "not_run");

@@ -27,6 +27,19 @@ pub(crate) fn harness(cwd: &Path) -> Command {
     command
 }
 
+/// The harness where namespaces are refused, as on some systems: in a user namespace that allows no network
+/// namespaces.
+pub(crate) fn harness_without_namespaces(copy: &Copy) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c"]);
+    command
+        .arg("echo 0 > /proc/sys/user/max_net_namespaces && exec \"$@\"")
+        .arg("sh")
+        .arg(env!("CARGO_BIN_EXE_harness"));
+    command.current_dir(copy.home.path());
+    command
+}
+
 /// Whether everything named is on this machine; otherwise says so where nobody can miss it.
 pub(crate) fn has(programs: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -88,7 +101,16 @@ impl Copy {
 
     /// Checks it and reads the JSON report.
     pub(crate) fn check(&self, arguments: &[&str]) -> Checked {
-        let output = harness(self.home.path())
+        self.check_by(harness(self.home.path()), arguments)
+    }
+
+    /// The same where namespaces are refused.
+    pub(crate) fn check_without_namespaces(&self, arguments: &[&str]) -> Checked {
+        self.check_by(harness_without_namespaces(self), arguments)
+    }
+
+    fn check_by(&self, mut harness: Command, arguments: &[&str]) -> Checked {
+        let output = harness
             .arg("check")
             .arg(&self.dir)
             .args(["--seed", "1", "--format", "json"])

@@ -1,8 +1,7 @@
 //! The wire as a witness: what is kept of it, what is told of it, and what is left open when it cannot be watched or not
 //! all of it was seen.
 
-use crate::hostile::harness_without_namespaces;
-use crate::support::{Checked, Copy, has, has_capture, has_netns};
+use crate::support::{Copy, has, has_capture, has_netns};
 use capture::source::file::FileSource;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,20 +110,7 @@ fn without_a_capture_the_wire_is_not_judged_and_the_screens_are() {
         return;
     }
     let copy = Copy::of("beginner");
-    let output = harness_without_namespaces(&copy)
-        .args([
-            "check",
-            "beginner",
-            "ex3/random-gap",
-            "ex4",
-            "--seed",
-            "1",
-            "--format",
-            "json",
-        ])
-        .output()
-        .expect("unshare can be started");
-    let checked = Checked::read(output);
+    let checked = copy.check_without_namespaces(&["ex3/random-gap", "ex4"]);
     assert_eq!(checked.report["isolation"]["capture"], false);
     for id in ["ex4/handshake", "ex4/orderly-close", "ex3/random-gap"] {
         let check = checked.get(id);

@@ -1,0 +1,33 @@
+//! Trying something in a process of its own: this program, with a hidden argument.
+
+use serde::Serialize;
+use std::fmt::Display;
+use std::process::{Command, Stdio};
+
+/// Has a process try `what`, which is its second argument; its refusal in one line, if it was refused.
+pub(super) fn ask(argument: &str, what: &impl Serialize) -> Result<(), String> {
+    let spec = serde_json::to_string(what).map_err(|error| error.to_string())?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new(program)
+        .args([argument, &spec])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr);
+    let line = error.lines().next().unwrap_or("refused without a reason");
+    Err(line.to_owned())
+}
+
+/// That process's answer: its exit status, 0 when what was tried is granted.
+pub(super) fn answer(tried: Result<(), impl Display>) -> i32 {
+    match tried {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("{error}");
+            1
+        }
+    }
+}
