@@ -49,6 +49,7 @@ pub mod cli;
 pub mod conduct;
 pub mod diagnostic;
 pub mod event;
+pub mod fault;
 pub mod judge;
 pub mod lab;
 pub mod ladder;
