@@ -8,6 +8,7 @@ use crate::decode::Transport;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 /// A line of a socket table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,14 @@ impl std::fmt::Display for Socket {
 /// # Errors
 /// When the tables cannot be read, as on a system without /proc.
 pub fn table() -> io::Result<Vec<Socket>> {
+    table_in(Path::new("/proc/self/net"))
+}
+
+/// Every socket of the network whose tables are in a folder: what `/proc/net` is to a process in it.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn table_in(folder: &Path) -> io::Result<Vec<Socket>> {
     let mut sockets = Vec::new();
     for (file, transport) in [
         ("tcp", Transport::Tcp),
@@ -73,7 +82,7 @@ pub fn table() -> io::Result<Vec<Socket>> {
         ("udp", Transport::Udp),
         ("udp6", Transport::Udp),
     ] {
-        match std::fs::read_to_string(format!("/proc/self/net/{file}")) {
+        match std::fs::read_to_string(folder.join(file)) {
             Ok(text) => sockets.extend(parse(&text, transport)),
             // A machine without IPv6 has no table for it.
             Err(error) if error.kind() == io::ErrorKind::NotFound && file.ends_with('6') => {}

@@ -7,7 +7,9 @@
 //! - [`enter_network`]: the process goes into the network only, and its next child is the first process of a process
 //!   namespace. So it sees the network's traffic, and what lives in there does not see it.
 //!
-//! Both work without privileges, through a user namespace in which the ids are the same as outside.
+//! A process that is in can have another network beside its own, for a second computer: [`OtherNetwork`].
+//!
+//! All work without privileges, through a user namespace in which the ids are the same as outside.
 
 use crate::sys::{self, Side};
 use nix::mount::{MsFlags, mount};
@@ -18,7 +20,13 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+/// TCP segmentation offload, generic segmentation offload, generic receive offload: linux/ethtool.h.
+const OFFLOADS: [u32; 3] = [0x1f, 0x24, 0x2c];
 
 /// How far a process is secluded from the rest of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,18 +109,128 @@ pub fn add_loopback_address(address: Ipv4Addr, index: usize) -> io::Result<()> {
     sys::add_loopback_address(address, index)
 }
 
+/// A network beside this process's own: another computer's. It lives as long as this value.
+///
+/// A thread of this process lives in it, so that its tables can be read and things can be done in it.
+#[derive(Debug)]
+pub struct OtherNetwork {
+    descriptor: OwnedFd,
+    tables: PathBuf,
+    work: Option<mpsc::Sender<Work>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+impl OtherNetwork {
+    /// A new one, with loopback up and nothing else.
+    ///
+    /// # Errors
+    /// What the system refused, as `step: reason`.
+    pub fn new() -> io::Result<Self> {
+        let (work, orders) = mpsc::channel::<Work>();
+        let (told, made) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("other network".to_owned())
+            .spawn(move || {
+                let network = make_other_network();
+                let usable = network.is_ok();
+                // Nobody waiting means that the process is about to end.
+                let _ = told.send(network);
+                if usable {
+                    orders.into_iter().for_each(|work| work());
+                }
+            })?;
+        let (descriptor, tables) = made
+            .recv()
+            .map_err(|_| io::Error::other("the thread in the other network has panicked"))??;
+        Ok(OtherNetwork {
+            descriptor,
+            tables,
+            work: Some(work),
+            thread: Some(thread),
+        })
+    }
+
+    /// What names it to the kernel.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
+    /// The folder with its tables: what `/proc/net` is in it.
+    pub fn tables(&self) -> &Path {
+        &self.tables
+    }
+
+    /// Does something in it, and waits for that.
+    ///
+    /// # Errors
+    /// When the work has panicked.
+    pub fn within<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let gone = || io::Error::other("the thread in the other network has panicked");
+        let (told, done) = mpsc::channel();
+        let order = Box::new(move || {
+            let _ = told.send(work());
+        });
+        let sender = self.work.as_ref().ok_or_else(gone)?;
+        sender.send(order).map_err(|_| gone())?;
+        done.recv().map_err(|_| gone())
+    }
+}
+
+impl Drop for OtherNetwork {
+    fn drop(&mut self) {
+        drop(self.work.take());
+        if let Some(thread) = self.thread.take() {
+            // It has nothing left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Moves this thread into a network of its own.
+fn make_other_network() -> io::Result<(OwnedFd, PathBuf)> {
+    unshare(CloneFlags::CLONE_NEWNET).map_err(|error| named("unshare", error.into()))?;
+    take_small_tables()?;
+    sys::bring_loopback_up().map_err(|error| named("loopback up", error))?;
+    let file = std::fs::File::open("/proc/thread-self/ns/net")
+        .map_err(|error| named("/proc/thread-self/ns/net", error))?;
+    let tables = PathBuf::from(format!(
+        "/proc/self/task/{}/net",
+        nix::unistd::gettid().as_raw()
+    ));
+    Ok((file.into(), tables))
+}
+
+/// Has an interface of this network carry frames as they are on a cable: whole segments of the size the interface allows,
+/// each with its checksums. Needed where frames are handed on by a program.
+///
+/// # Errors
+/// When there is no such interface, or the network does not belong to this process.
+pub fn carry_as_it_is(interface: &str) -> io::Result<()> {
+    /// Transmit checksums: linux/ethtool.h.
+    const CHECKSUMS: u32 = 0x17;
+    for feature in OFFLOADS {
+        // A kernel without the feature cannot have it switched on.
+        let _ = sys::switch_feature_off(interface, feature);
+    }
+    sys::switch_feature_off(interface, CHECKSUMS)
+        .map_err(|error| named("transmit checksums off", error))
+}
+
 /// Has the loopback interface of this network carry frames of at most `octets`, as a cable does, and switches off what
 /// hands segments on in one piece although they are to be cut on the wire.
 ///
 /// # Errors
 /// When the network does not belong to this process, or the kernel does not want this size.
 pub fn limit_loopback(octets: u32) -> io::Result<()> {
-    /// TCP segmentation offload, generic segmentation offload, generic receive offload: linux/ethtool.h.
-    const OFFLOADS: [u32; 3] = [0x1f, 0x24, 0x2c];
     sys::set_loopback_mtu(octets).map_err(|error| named("MTU", error))?;
     for offload in OFFLOADS {
         // A kernel without the feature cannot have it switched on.
-        let _ = sys::switch_loopback_feature_off(offload);
+        let _ = sys::switch_feature_off("lo", offload);
     }
     Ok(())
 }

@@ -121,11 +121,11 @@ pub(crate) fn set_loopback_mtu(octets: u32) -> io::Result<()> {
     control(libc::SIOCSIFMTU, &request)
 }
 
-/// Switches one feature of the loopback interface of this network namespace off: `ETHTOOL_STSO` and its like.
+/// Switches one feature of an interface of this network namespace off: `ETHTOOL_STSO` and its like.
 ///
 /// # Errors
 /// When the namespace does not belong to this process, or the kernel does not know the feature.
-pub(crate) fn switch_loopback_feature_off(feature: u32) -> io::Result<()> {
+pub(crate) fn switch_feature_off(name: &str, feature: u32) -> io::Result<()> {
     /// `struct ethtool_value` of linux/ethtool.h.
     #[repr(C)]
     struct Value {
@@ -136,7 +136,7 @@ pub(crate) fn switch_loopback_feature_off(feature: u32) -> io::Result<()> {
         command: feature,
         data: 0,
     };
-    let mut request = interface("lo")?;
+    let mut request = interface(name)?;
     // The kernel reads through this pointer while `control` runs; `value` lives until after it.
     request.ifr_ifru.ifru_data = (&raw mut value).cast();
     control(libc::SIOCETHTOOL, &request)

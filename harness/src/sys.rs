@@ -9,7 +9,7 @@
 use nix::libc;
 use nix::sys::signal::Signal;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use tokio::io::unix::AsyncFd;
@@ -124,4 +124,109 @@ pub(crate) fn close_on_exec() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A socket that gets every frame which comes in by an interface of this process's network, with the kernel's time
+/// stamps, and sends what is written to it as it is. Non-blocking.
+///
+/// # Errors
+/// When there is no such interface, or the network does not belong to this process.
+pub(crate) fn frame_socket(interface: &str) -> io::Result<OwnedFd> {
+    /// linux/if_packet.h: do not show what this socket itself sends.
+    const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
+    /// So many octets of frames may wait to be read, where the kernel allows it.
+    const BUFFER: libc::c_int = 16 << 20;
+    let protocol = (libc::ETH_P_ALL as u16).to_be();
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: socket takes numbers, and a descriptor that it returns belongs to nobody else.
+    let socket = unsafe {
+        // Without a protocol it gets nothing before it is bound to its interface.
+        match libc::socket(libc::AF_PACKET, kind, 0) {
+            -1 => return Err(io::Error::last_os_error()),
+            descriptor => OwnedFd::from_raw_fd(descriptor),
+        }
+    };
+    set_option(&socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)?;
+    // Frames leave at once, past a queue that a new interface does not have yet.
+    set_option(&socket, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, 1)?;
+    set_option(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+    // Forced beyond the system's limit only by who may; within it by everybody.
+    set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, BUFFER)
+        .or_else(|_| set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, BUFFER))?;
+    // SAFETY: sockaddr_ll is a plain structure for which all zeroes are a valid value.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as libc::c_ushort;
+    address.sll_protocol = protocol;
+    address.sll_ifindex =
+        libc::c_int::try_from(nix::net::if_::if_nametoindex(interface)?).map_err(io::Error::other)?;
+    // SAFETY: the descriptor is open, and the address is a complete sockaddr_ll of the length given.
+    let bound = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    match bound {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(socket),
+    }
+}
+
+/// How many frames a [`frame_socket`] had no room for since this was asked last.
+///
+/// # Errors
+/// When it is no such socket.
+pub(crate) fn frames_dropped(socket: &OwnedFd) -> io::Result<u32> {
+    // SAFETY: tpacket_stats is a plain structure for which all zeroes are a valid value.
+    let mut statistics: libc::tpacket_stats = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::tpacket_stats>() as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the kernel writes at most `len` octets to a place of that size.
+    let got = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut statistics).cast(),
+            &raw mut len,
+        )
+    };
+    match got {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(statistics.tp_drops),
+    }
+}
+
+fn set_option(
+    socket: &OwnedFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the descriptor is open, and the value is an int that outlives the call.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    match set {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Has a command start in another network, whose descriptor this is.
+pub(crate) fn in_network(command: &mut Command, network: OwnedFd) {
+    // SAFETY: between fork and exec only setns is called, which is async-signal-safe, and nothing is allocated; the
+    // descriptor is owned by the closure and open.
+    unsafe {
+        command.pre_exec(move || {
+            nix::sched::setns(&network, nix::sched::CloneFlags::CLONE_NEWNET)?;
+            Ok(())
+        });
+    }
 }

@@ -12,7 +12,7 @@ mod report;
 use crate::scenario::Library;
 use crate::stage;
 use crate::world::sandbox::inside;
-use crate::world::{isolation, watch};
+use crate::world::{cable, isolation, watch};
 use clap::{Parser, Subcommand, ValueEnum};
 use miette::{MietteHandlerOpts, Result};
 use std::io::{self, Write as _};
@@ -90,6 +90,9 @@ pub fn main() -> ExitCode {
         }
         [watch::PROBE_ARGUMENT, spec] => {
             return ExitCode::from(u8::try_from(watch::probe_main(spec)).unwrap_or(FAULT));
+        }
+        [cable::PROBE_ARGUMENT, spec] => {
+            return ExitCode::from(u8::try_from(cable::probe_main(spec)).unwrap_or(FAULT));
         }
         _ => {}
     }

@@ -4,6 +4,7 @@
 //! makes; [`sandbox`] is what is put around each program; [`watch`] tries whether the wire can be watched; [`processes`] and
 //! [`traffic`] read the kernel's tables, [`capture::listeners`] its sockets.
 
+pub mod cable;
 pub mod isolation;
 pub mod ports;
 pub mod processes;
@@ -12,6 +13,7 @@ pub mod traffic;
 mod trial;
 pub mod watch;
 
+pub use cable::{Cable, Cables};
 pub use isolation::{Isolation, Level};
 pub use traffic::Traffic;
 pub use watch::Watch;
