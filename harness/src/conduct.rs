@@ -11,9 +11,9 @@ use crate::manifest::{NameStyle, Programs, Submission};
 use crate::results::{FRAMES, Run, Scene};
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Need, Scenario};
-use crate::stage::{self, Job};
+use crate::stage::{self, Job, Wiring};
 use crate::world::sandbox::Sandbox;
-use crate::world::{Isolation, Watch, ports};
+use crate::world::{Cables, Isolation, Watch, ports};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub struct Plan {
     pub isolation: Isolation,
     /// Whether the wire can be watched there.
     pub watch: Watch,
+    /// Whether there can be two computers and bad networks.
+    pub cables: Cables,
     /// The folder of this run's evidence, where frames are kept; none keeps none.
     pub evidence: Option<PathBuf>,
     /// What is around each program and build.
@@ -107,6 +109,7 @@ pub async fn conduct(
             };
             let job = Job {
                 watch: plan.watch.clone(),
+                wiring: wiring(scenario, programs, plan),
                 frames,
                 scenario: filled,
                 programs: programs.clone(),
@@ -304,6 +307,22 @@ fn names_for(scenario: &Scenario, programs: &Programs) -> BTreeMap<Actor, String
         .collect()
 }
 
+/// What the wire between the programs of a scenario is, where it can be played at all.
+fn wiring(scenario: &Scenario, programs: &Programs, plan: &Plan) -> Wiring {
+    let needs = |need| scenario.needs.contains(&need);
+    match plan.cables.granted {
+        true if needs(Need::TwoHosts) => Wiring::TwoComputers,
+        true if needs(Need::Faults) => Wiring::Looped,
+        false if needs(Need::Faults) && is_told_where_to_go(programs) => Wiring::Relayed,
+        _ => Wiring::Loopback,
+    }
+}
+
+/// Whether a client can be sent to a relay instead of the server.
+fn is_told_where_to_go(programs: &Programs) -> bool {
+    programs.client.mentions("host") && programs.client.mentions("port")
+}
+
 fn obstacle(scenario: &Scenario, programs: &Programs, plan: &Plan) -> Option<Obstacle> {
     let isolation = &plan.isolation;
     if scenario.needs.contains(&Need::Capture) && !plan.watch.granted {
@@ -324,6 +343,23 @@ fn obstacle(scenario: &Scenario, programs: &Programs, plan: &Plan) -> Option<Obs
     }
     if programs.address.is_some() && !own_network {
         let what = "netns: the address in lab.toml can only be had on a network of its own (see `harness doctor`)".to_owned();
+        return Some(Obstacle::Lacks { what });
+    }
+    let cables = || {
+        let why = plan.cables.why.as_deref();
+        why.unwrap_or("no cable can be laid").to_owned()
+    };
+    if scenario.needs.contains(&Need::TwoHosts) && !plan.cables.granted {
+        let what = format!("two-hosts: {}", cables());
+        return Some(Obstacle::Lacks { what });
+    }
+    let faulty = scenario.needs.contains(&Need::Faults) && !plan.cables.granted;
+    if faulty && !is_told_where_to_go(programs) {
+        let what = format!(
+            "faults: {}; they can also be tried with a client that is told where to go: write {{host}} and {{port}} into its \
+             command in lab.toml",
+            cables()
+        );
         return Some(Obstacle::Lacks { what });
     }
     let other_computer = scenario

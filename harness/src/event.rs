@@ -3,6 +3,7 @@
 //! The stage emits them, the evidence folder keeps them as JSON lines, and the judge, the transcript and the
 //! progress display consume them. Whatever is not an event cannot influence a verdict.
 
+use crate::fault::Meddling;
 use crate::lab::{Exercise, Transport};
 use crate::world::Traffic;
 use chrono::{DateTime, FixedOffset};
@@ -148,6 +149,13 @@ pub enum EventKind {
     },
     /// Something crossed the wire. `at_us` is when the kernel saw it, which can be before the event recorded last.
     Crossed(Crossing),
+    /// Something became of what crossed the wire, as the scenario wanted.
+    Meddled {
+        /// The number of its frame, where frames are kept.
+        frame: Option<u64>,
+        /// What.
+        what: Meddling,
+    },
     /// The watch may have missed something: nothing can be concluded from the wire any more.
     WatchFailed {
         /// What happened.

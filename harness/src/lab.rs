@@ -135,6 +135,8 @@ pub enum Kind {
     Required,
     /// Good engineering beyond the sheet: worth no points.
     Robustness,
+    /// No check at all: something to think about, told only when there is a reason.
+    Advice,
 }
 
 use Kind::{Required, Robustness};
@@ -191,6 +193,9 @@ pub const CHECKS: &[(&str, Kind)] = &[
     ("ex8/slow-reader", Robustness),
     ("ex8/long-and-unicode-lines", Robustness),
 ];
+
+/// What advice is given on, beside the checks.
+pub const ADVICE: &[&str] = &["ex6/segmentation", "ex8/segmentation"];
 
 /// Where `id` stands in [`CHECKS`], and its kind.
 pub fn find_check(id: &str) -> Option<(usize, Kind)> {

@@ -157,8 +157,8 @@ pub(crate) fn frame_socket(interface: &str) -> io::Result<OwnedFd> {
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::AF_PACKET as libc::c_ushort;
     address.sll_protocol = protocol;
-    address.sll_ifindex =
-        libc::c_int::try_from(nix::net::if_::if_nametoindex(interface)?).map_err(io::Error::other)?;
+    address.sll_ifindex = libc::c_int::try_from(nix::net::if_::if_nametoindex(interface)?)
+        .map_err(io::Error::other)?;
     // SAFETY: the descriptor is open, and the address is a complete sockaddr_ll of the length given.
     let bound = unsafe {
         libc::bind(

@@ -8,6 +8,7 @@
 //! judge has seen the real ones.
 
 use crate::event::{Actor, Event, EventKind};
+use crate::fault::Meddling;
 use crate::judge::clock;
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Scenario};
@@ -98,6 +99,14 @@ impl<'s> Script<'s> {
             | EventKind::Watched { .. }
             | EventKind::NotWatched { .. }
             | EventKind::Crossed(_) => {}
+            // Of what happens all the time, the ladder tells.
+            EventKind::Meddled {
+                what: Meddling::Delayed { .. } | Meddling::Split { .. } | Meddling::Joined { .. },
+                ..
+            } => {}
+            EventKind::Meddled { what, .. } => {
+                self.row("wire", '*', &format!("what was sent {what}"))
+            }
             EventKind::WatchFailed { why } => {
                 self.row(
                     "harness",

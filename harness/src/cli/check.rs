@@ -10,7 +10,7 @@ use crate::scenario::{Library, Scenario};
 use crate::text::visible;
 use crate::world::sandbox::Confinement;
 use crate::world::sandbox::view::View;
-use crate::world::{Isolation, Level, Watch};
+use crate::world::{Cables, Isolation, Level, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Result, miette};
 use rand::RngExt as _;
@@ -76,6 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let plan = Plan {
         watch: Watch::probe(&isolation),
+        cables: Cables::probe(&isolation),
         evidence: Some(folder.clone()),
         papers: papers(&submission, &library, &selection),
         only: checks_of(&library, &selection),

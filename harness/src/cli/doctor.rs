@@ -1,7 +1,7 @@
 //! `harness doctor`.
 
 use super::{Failure, print};
-use crate::world::{Isolation, Level, Watch};
+use crate::world::{Cables, Isolation, Level, Watch};
 use miette::Result;
 use std::fmt::Write as _;
 
@@ -38,6 +38,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Some(why) => writeln!(
             text,
             "\ncapture: refused, checks that need it are not run: {why}"
+        ),
+    };
+    let cables = Cables::probe(&isolation);
+    let _ = match &cables.why {
+        None => writeln!(
+            text,
+            "cables: granted, there can be two computers, and bad networks for every program"
+        ),
+        Some(why) => writeln!(
+            text,
+            "cables: refused, checks with two computers are not run, and those with bad networks only with clients \
+             that are told {{host}} and {{port}}: {why}"
         ),
     };
     let advice = isolation.advice();

@@ -80,6 +80,14 @@ pub fn evaluate(index: usize, action: &Action, ledger: &Ledger) -> Finding {
             segments,
         } => carries(*datagrams, *connections, *segments, ledger),
         Action::Wire(expected) => wire::evaluate(expected, ledger),
+        Action::Restart => started(SERVER, ledger),
+        Action::FaultHappens { .. } if ledger.was_meddled_with() => Finding::Met,
+        Action::FaultHappens { .. } => Finding::Undecided(Miss {
+            actor: last_client(ledger),
+            expected: "something crosses the wire that can go wrong as wanted".to_owned(),
+            because: "nothing crossed that it could happen to (this cannot be tried over IPv6)"
+                .to_owned(),
+        }),
         // These are things the harness does itself; they cannot be missing.
         Action::GiveName { .. }
         | Action::Try { .. }
@@ -89,6 +97,7 @@ pub fn evaluate(index: usize, action: &Action, ledger: &Ledger) -> Finding {
         | Action::Resume { .. }
         | Action::SendDatagram { .. }
         | Action::AddAddress { .. }
+        | Action::Fault(_)
         | Action::SmallBuffers { .. } => Finding::Met,
     }
 }

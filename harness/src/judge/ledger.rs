@@ -35,6 +35,8 @@ pub struct Ledger {
     traffic_before: Traffic,
     /// What has crossed the wire.
     pub wire: Wire,
+    /// During which check something became of what crossed, as the scenario wanted, each time.
+    meddled: Vec<Option<usize>>,
     /// When the last thing happened that screens and the wire are looked at afresh after (µs).
     mark_us: u64,
     /// Why the scenario ended early, if it did.
@@ -206,6 +208,7 @@ impl Ledger {
             traffic: None,
             traffic_before: Traffic::default(),
             wire: Wire::default(),
+            meddled: Vec::new(),
             mark_us: 0,
             fault: None,
             ended: false,
@@ -280,6 +283,7 @@ impl Ledger {
             EventKind::Watched { .. } => self.wire.watched = true,
             EventKind::NotWatched { why } => self.wire.why_not = Some(why.clone()),
             EventKind::Crossed(crossing) => self.wire.crossings.push((at, crossing.clone())),
+            EventKind::Meddled { .. } => self.meddled.push(self.check),
             EventKind::WatchFailed { why } => {
                 self.wire.failed.get_or_insert_with(|| why.clone());
             }
@@ -386,6 +390,11 @@ impl Ledger {
     /// Whether somebody's program did not take what was typed during a step.
     pub fn was_not_taken(&self, step: usize) -> bool {
         self.not_taken.as_ref().is_some_and(|(_, at)| *at == step)
+    }
+
+    /// Whether something became of what crossed in this check, as the scenario wanted.
+    pub fn was_meddled_with(&self) -> bool {
+        self.meddled.contains(&self.check)
     }
 
     /// What has crossed the network so far; none where it is shared.

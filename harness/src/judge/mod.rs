@@ -1,10 +1,11 @@
 //! The judge: events in, verdicts out. Pure: a recorded run can be judged again without running it.
 //!
 //! [`ledger`] folds events into what is known, [`expect`] (with `history` for whole conversations) says whether a
-//! step is satisfied by it, [`wire`] asks the same of what crossed the wire, [`clock`], [`number`] and [`find`] recognise
+//! step is satisfied by it, [`wire`] (with `address`) asks the same of what crossed the wire, [`clock`], [`number`] and [`find`] recognise
 //! answers in any common form. Invariants: no clock, no
 //! files, no processes; the same events always give the same verdicts.
 
+mod address;
 pub mod clock;
 pub mod expect;
 pub mod find;
@@ -288,7 +289,9 @@ fn verdict(
             if failure.unsure {
                 verdict.max_points = 0.0;
             }
-            if failure.unsure && !check.wire {
+            let by_the_screens =
+                matches!(&scenario.steps[failure.step].action, Action::See(see) if see.unsure);
+            if failure.unsure && by_the_screens {
                 verdict.because = Some(format!(
                     "{}; the screens cannot decide it: what crosses the wire would",
                     failure.miss.because

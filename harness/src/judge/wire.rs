@@ -8,6 +8,7 @@
 //!
 //! Times are the kernel's, of the frames. What a loaded machine adds to them is allowed for by [`SHORTER`] and [`LONGER`].
 
+use super::address::calls_by_address;
 use super::expect::{Finding, Miss, who};
 use super::find;
 use super::ledger::Ledger;
@@ -49,6 +50,8 @@ pub(super) fn evaluate(wire: &Wire, ledger: &Ledger) -> Finding {
         because,
     };
     let answer = match &wire.sought {
+        Sought::ByAddress { actor } => calls_by_address(actor, ledger),
+        Sought::Something { from, to } => carries(from, to, ledger, |pieces| !pieces.is_empty()),
         Sought::Text { from, to, text } => {
             carries(from, to, ledger, |pieces| find::carries_text(pieces, text))
         }
@@ -82,7 +85,10 @@ pub(super) fn excerpt(wire: &Wire, ledger: &Ledger) -> String {
     const MOST: usize = 8;
     let since_mark = matches!(
         wire.sought,
-        Sought::Text { .. } | Sought::Number { .. } | Sought::Silent { .. }
+        Sought::Text { .. }
+            | Sought::Number { .. }
+            | Sought::Something { .. }
+            | Sought::Silent { .. }
     );
     let seen: Vec<&Seen> = if since_mark {
         ledger.crossed_since_mark().collect()
@@ -102,7 +108,7 @@ pub(super) fn excerpt(wire: &Wire, ledger: &Ledger) -> String {
 }
 
 /// What the wire says.
-enum Answer {
+pub(super) enum Answer {
     Yes,
     /// No, so far; if it stays so, that is proof.
     NotYet(String),
@@ -134,6 +140,17 @@ fn expected(sought: &Sought, ledger: &Ledger) -> String {
             texts.join(" and ")
         ),
         Sought::Silent { actor } => format!("nothing leaves {}", who(actor)),
+        Sought::ByAddress { actor } => format!(
+            "{} calls the server by an address of the server's computer",
+            who(actor)
+        ),
+        Sought::Something { from, to } => {
+            format!(
+                "something crosses the wire from {} to {}",
+                who(from),
+                who(to)
+            )
+        }
         Sought::Handshake { actor } => format!(
             "SYN, SYN-ACK and ACK open a connection between {} and the server",
             who(actor)

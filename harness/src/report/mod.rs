@@ -30,6 +30,9 @@ pub struct Report {
     pub isolation: IsolationNote,
     /// Every check, in the order of the lab.
     pub checks: Vec<Verdict>,
+    /// What there is to think about beside the checks, worth no points: what was tried, and what came of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Verdict>,
     /// Remarks on what was seen, worth no points.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -86,6 +89,9 @@ impl Report {
         if !run.only.is_empty() {
             checks.retain(|check| run.only.contains(&check.id));
         }
+        let advice = checks
+            .extract_if(.., |check| check.kind == Kind::Advice)
+            .collect();
         let isolation = IsolationNote {
             level: run.isolation.level,
             capture: run.watch.granted,
@@ -104,6 +110,7 @@ impl Report {
             max_score: checks.iter().map(|check| check.max_points).sum(),
             isolation,
             checks,
+            advice,
             notes,
         }
     }

@@ -90,7 +90,7 @@ impl Page {
             (Kind::Robustness, _) if check.max_points > 0.0 => {
                 format!("{}/{}", points(check.points), points(check.max_points))
             }
-            (Kind::Robustness, _) => String::new(),
+            (Kind::Robustness | Kind::Advice, _) => String::new(),
         };
         let _ = writeln!(
             self.text,
@@ -104,7 +104,7 @@ impl Page {
             ("Not run", |check| check.status == Status::NotRun),
             ("Inconclusive", |check| check.status == Status::Inconclusive),
             ("Advice", |check| {
-                check.status == Status::Fail && check.kind == Kind::Robustness
+                check.status == Status::Fail && check.kind != Kind::Required
             }),
             ("Failed", |check| {
                 check.status == Status::Fail && check.kind == Kind::Required
@@ -118,9 +118,15 @@ impl Page {
             }
         }
         for (title, belongs) in groups {
+            // Advice beside the checks is told when there is a reason, and not otherwise.
+            let advice = report
+                .advice
+                .iter()
+                .filter(|advice| advice.status == Status::Fail);
             let checks: Vec<&Verdict> = report
                 .checks
                 .iter()
+                .chain(advice)
                 .filter(|check| belongs(check))
                 .collect();
             if checks.is_empty() {
@@ -195,11 +201,14 @@ impl Page {
                 parts.push(format!("{} {word}", required(status)));
             }
         }
-        if number_of(Status::Fail, Kind::Robustness) > 0 {
-            parts.push(format!(
-                "advice on {}",
-                number_of(Status::Fail, Kind::Robustness)
-            ));
+        let advice = report
+            .advice
+            .iter()
+            .filter(|advice| advice.status == Status::Fail)
+            .count();
+        let advice = advice + number_of(Status::Fail, Kind::Robustness);
+        if advice > 0 {
+            parts.push(format!("advice on {advice}"));
         }
         let style = match report.outcome() {
             Outcome::Passed => GOOD,
@@ -242,7 +251,7 @@ fn word_of(check: &Verdict) -> &'static str {
     match (check.status, check.kind) {
         (Status::Pass, _) => "✓ pass",
         (Status::Fail, Kind::Required) => "✗ fail",
-        (Status::Fail, Kind::Robustness) => "! advice",
+        (Status::Fail, Kind::Robustness | Kind::Advice) => "! advice",
         (Status::NotRun, _) => "· not run",
         (Status::Inconclusive, _) => "? unsure",
     }
@@ -252,7 +261,7 @@ fn style_of(check: &Verdict) -> Style {
     match (check.status, check.kind) {
         (Status::Pass, _) => GOOD,
         (Status::Fail, Kind::Required) => BAD,
-        (Status::Fail, Kind::Robustness) | (Status::Inconclusive, _) => OPEN,
+        (Status::Fail, Kind::Robustness | Kind::Advice) | (Status::Inconclusive, _) => OPEN,
         (Status::NotRun, _) => QUIET,
     }
 }

@@ -10,8 +10,9 @@ use crate::event::Actor;
 use crate::lab::{self, Transport};
 use kdl::{KdlEntry, KdlNode, KdlValue};
 
-const STATEMENTS: [&str; 8] = [
-    "check", "start", "join", "network", "peer", "needs", "everyone", "wire",
+const STATEMENTS: [&str; 11] = [
+    "check", "advice", "start", "restart", "join", "network", "peer", "needs", "everyone", "wire",
+    "fault",
 ];
 const VERBS: [&str; 17] = [
     "types",
@@ -44,7 +45,7 @@ impl Reader<'_> {
                 node,
                 format!("`{subject}` has no block"),
                 "here",
-                Some("only scenario and check have braces"),
+                Some("only scenario, check and advice have braces"),
             ));
         }
         match subject {
@@ -53,6 +54,8 @@ impl Reader<'_> {
             "network" => self.network(node),
             "peer" => self.peer(node),
             "wire" => self.wire(node),
+            "fault" => self.fault(node),
+            "restart" => self.restart(node),
             _ => self.direction(node, subject),
         }
     }
@@ -111,6 +114,17 @@ impl Reader<'_> {
                 Some("write `start server` or `start client ada`"),
             )),
         }
+    }
+
+    /// `restart server`.
+    fn restart(&mut self, node: &KdlNode) -> Result<()> {
+        self.only_props(node, &[])?;
+        if self.one_string(node, "server")? != SERVER || !self.has_server {
+            let help = "restart server, after it was started";
+            return Err(self.at(node, "only the server is restarted", "here", Some(help)));
+        }
+        self.push(node, Action::Restart);
+        Ok(())
     }
 
     /// `join ada bert`: each starts a client and logs in, completely, one after the other.

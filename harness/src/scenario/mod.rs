@@ -1,11 +1,12 @@
 //! Scenarios: stage directions for a server, its clients and the people at their keyboards.
 //!
 //! [`model`] is what a scenario is, [`parse`] reads one from KDL and says where it is wrong
-//! (`direction` one line of it, [`wire`] one about the wire, `node` its values), `say` writes one as a heading, [`library`]
+//! (`direction` one line of it, [`wire`] one about the wire, `fault` one about a bad network, `node` its values), `say` writes one as a heading, [`library`]
 //! holds those built into the program and loads a folder that overrides them. A scenario is a value: it is
 //! parsed, validated and expanded completely before any program is started.
 
 mod direction;
+mod fault;
 pub mod library;
 pub mod model;
 mod node;

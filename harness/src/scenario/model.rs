@@ -5,6 +5,7 @@
 
 use super::wire::Wire;
 use crate::event::Actor;
+use crate::fault::Fault;
 use crate::lab::{Exercise, Kind, Transport};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -32,12 +33,16 @@ pub struct Scenario {
 
 /// Something the machine must offer for a scenario to mean anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Need {
     /// A network of its own, whose addresses and buffers the scenario may set.
     Netns,
     /// A wire that can be watched.
     Capture,
+    /// Two computers with a cable between them.
+    TwoHosts,
+    /// A wire on which things go wrong.
+    Faults,
 }
 
 impl fmt::Display for Need {
@@ -45,6 +50,8 @@ impl fmt::Display for Need {
         match self {
             Need::Netns => f.write_str("netns"),
             Need::Capture => f.write_str("capture"),
+            Need::TwoHosts => f.write_str("two-hosts"),
+            Need::Faults => f.write_str("faults"),
         }
     }
 }
@@ -176,6 +183,15 @@ pub enum Action {
         /// Any actor.
         actor: Actor,
     },
+    /// The server's process is killed, and the same command started again on the same computer.
+    Restart,
+    /// From now on something goes wrong on the wire.
+    Fault(Fault),
+    /// Something that was to go wrong on the wire in this check has.
+    FaultHappens {
+        /// For how long to wait.
+        within: Duration,
+    },
     /// The harness sends the server a datagram of its own.
     SendDatagram {
         /// The octets.
@@ -296,7 +312,11 @@ pub enum Pattern {
 impl Action {
     /// Whether somebody does something, in whatever way.
     pub fn does_something(&self) -> bool {
-        self.is_stimulus() || matches!(self, Action::Try { .. } | Action::GiveName { .. })
+        let quietly = matches!(
+            self,
+            Action::Try { .. } | Action::GiveName { .. } | Action::Fault(_)
+        );
+        self.is_stimulus() || quietly
     }
 
     /// Whether this is something that happens, after which screens are looked at afresh, rather than
@@ -315,6 +335,8 @@ impl Action {
                 | Action::Wire(_)
                 | Action::Try { .. }
                 | Action::GiveName { .. }
+                | Action::Fault(_)
+                | Action::FaultHappens { .. }
         )
     }
 }
@@ -393,7 +415,8 @@ const WORDS: [&str; 16] = [
 ];
 
 impl Scenario {
-    /// The scenario with its placeholders filled: `{ada}` by a login name, `{word}` by a word of the seed.
+    /// The scenario with its placeholders filled: `{ada}` by a login name, `{word}` by a word of the seed. Where a fault
+    /// may strike one of several datagrams, the seed chooses.
     pub fn fill(&self, names: &std::collections::BTreeMap<Actor, String>, seed: u64) -> Scenario {
         use rand::{RngExt as _, SeedableRng as _};
         let mut random = rand::rngs::StdRng::seed_from_u64(seed);
@@ -409,6 +432,12 @@ impl Scenario {
             match &mut step.action {
                 Action::Type { lines, .. } => lines.iter_mut().for_each(fill),
                 Action::Try { line, .. } => fill(line),
+                Action::Fault(fault) => {
+                    if let Some(nth) = fault.nth_mut() {
+                        nth.least = random.random_range(nth.least..=nth.most);
+                        nth.most = nth.least;
+                    }
+                }
                 Action::TellApart { texts, .. } => texts.iter_mut().for_each(fill),
                 Action::Wire(wire) => wire.texts_mut().into_iter().for_each(fill),
                 Action::See(See { pattern, .. }) | Action::NotSee { pattern, .. } => {
@@ -447,6 +476,7 @@ impl Scenario {
             Action::See(See { within, .. })
             | Action::SeeHistory { within, .. }
             | Action::Wire(Wire { within, .. })
+            | Action::FaultHappens { within }
             | Action::Exit { within, .. } => *within + A_STEP,
             _ => A_STEP,
         };

@@ -6,7 +6,7 @@
 use super::model::{CheckBlock, Need, Scenario, Step};
 use crate::diagnostic::{Mistake, Source};
 use crate::event::Actor;
-use crate::lab::{self, Exercise};
+use crate::lab::{self, Exercise, Kind};
 use kdl::{KdlDocument, KdlNode, KdlValue};
 
 pub(super) type Result<T> = std::result::Result<T, Box<Mistake>>;
@@ -56,6 +56,8 @@ pub(super) struct Reader<'s> {
     /// Who did the last thing; the one that "others" are other than.
     pub(super) last_actor: Option<Actor>,
     pub(super) check: Option<usize>,
+    /// What the machine must offer.
+    pub(super) needs: Vec<Need>,
     /// Whether that check looks at the wire.
     pub(super) wire_check: bool,
 }
@@ -71,6 +73,7 @@ impl<'s> Reader<'s> {
             gone: Vec::new(),
             last_actor: None,
             check: None,
+            needs: Vec::new(),
             wire_check: false,
         }
     }
@@ -108,7 +111,6 @@ impl<'s> Reader<'s> {
         };
         self.only_props(node, &["exercise", "concurrent"])?;
         let concurrent = self.flag(node, "concurrent")?;
-        let mut needs = Vec::new();
         let Some(children) = node.children() else {
             return Err(self.at(
                 node,
@@ -123,18 +125,19 @@ impl<'s> Reader<'s> {
                     .one_string(child, "what the machine must offer")?
                     .as_str()
                 {
-                    "netns" => needs.push(Need::Netns),
-                    "capture" => needs.push(Need::Capture),
+                    "netns" => self.needs.push(Need::Netns),
+                    "capture" => self.needs.push(Need::Capture),
+                    "two-hosts" => self.needs.push(Need::TwoHosts),
                     other => {
                         return Err(self.at(
                             child,
                             format!("`{other}` is nothing a machine can offer"),
                             "here",
-                            Some("write netns or capture"),
+                            Some("write netns, capture or two-hosts"),
                         ));
                     }
                 },
-                "check" => self.check_block(child)?,
+                "check" | "advice" => self.check_block(child)?,
                 _ => self.step(child)?,
             }
         }
@@ -150,7 +153,7 @@ impl<'s> Reader<'s> {
             name,
             exercise,
             file: self.source.name.clone(),
-            needs,
+            needs: self.needs,
             concurrent,
             steps: self.steps,
             checks: self.checks,
@@ -167,14 +170,23 @@ impl<'s> Reader<'s> {
                 Some("check \"ex6/arithmetic\" \"The server computes\" points=2 { … }"),
             ));
         };
-        let Some((_, kind)) = lab::find_check(id) else {
-            let help = lab::nearest(id, lab::CHECKS.iter().map(|(id, _)| *id)).map_or(
+        let is_advice = node.name().value() == "advice";
+        let known: Vec<&str> = match is_advice {
+            true => lab::ADVICE.to_vec(),
+            false => lab::CHECKS.iter().map(|(id, _)| *id).collect(),
+        };
+        let kind = match is_advice {
+            true => lab::ADVICE.contains(&id.as_str()).then_some(Kind::Advice),
+            false => lab::find_check(id).map(|(_, kind)| kind),
+        };
+        let Some(kind) = kind else {
+            let help = lab::nearest(id, known).map_or(
                 "`harness list` shows all ids; they are fixed".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
             return Err(self.at(
                 node,
-                format!("the lab has no check `{id}`"),
+                format!("the lab has no {} `{id}`", node.name().value()),
                 "unknown check",
                 Some(&help),
             ));
@@ -196,7 +208,7 @@ impl<'s> Reader<'s> {
         if !(0.0..=100.0).contains(&points) {
             return Err(self.at(node, "points are a number from 0 to 100", "here", None));
         }
-        self.only_props(node, &["points"])?;
+        self.only_props(node, if is_advice { &[] } else { &["points"] })?;
         self.check = Some(self.checks.len());
         self.wire_check = false;
         let mut block = CheckBlock {
@@ -243,7 +255,7 @@ impl<'s> Reader<'s> {
                     };
                     list.push(id);
                 }
-                "check" => {
+                "check" | "advice" => {
                     return Err(self.at(child, "a check cannot stand in a check", "here", None));
                 }
                 _ => self.step(child)?,

@@ -45,6 +45,9 @@ impl fmt::Display for Action {
                 write!(f, "{} sees-every-line", Names(actors, false))
             }
             Action::Wire(wire) => wire.fmt(f),
+            Action::Restart => f.write_str("restart server"),
+            Action::Fault(fault) => write!(f, "fault {fault}"),
+            Action::FaultHappens { .. } => f.write_str("fault happens"),
         }
     }
 }

@@ -42,6 +42,13 @@ pub enum Sought {
         /// Which.
         number: f64,
     },
+    /// One sends the other anything at all since the mark.
+    Something {
+        /// Who sends.
+        from: Actor,
+        /// Who receives.
+        to: Actor,
+    },
     /// This crosses before (or with) the first line typed that is something else.
     First {
         /// Who sends.
@@ -82,6 +89,11 @@ pub enum Sought {
         /// The one the sheet asks for.
         transport: Transport,
     },
+    /// What this client sends goes to an address of the server's computer, and not to one that every computer has itself.
+    ByAddress {
+        /// Whose.
+        actor: Actor,
+    },
     /// The time between successive requests lies in a range, and varies.
     Gaps {
         /// Whose requests.
@@ -96,17 +108,19 @@ pub enum Sought {
 }
 
 const HELP: &str = "wire ada -> server contains \"12 + 42\", wire server -> ada contains number=54, \
-wire ada -> server begins-with \"{ada}\", wire ada -> server only \"SEND_DATE\" \"SEND_TIME\", wire ada silent, \
-wire handshake ada, wire orderly-close ada, wire gaps ada from=1 to=2 count=6, wire uses udp, wire no-reset";
+wire ada -> server begins-with \"{ada}\", wire ada -> server only \"SEND_DATE\" \"SEND_TIME\", wire ada silent, wire server -> ada something, \
+wire handshake ada, wire orderly-close ada, wire gaps ada from=1 to=2 count=6, wire calls-by-address ada, wire uses udp, wire no-reset";
 
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 11] = [
     "contains",
     "begins-with",
     "only",
     "silent",
+    "something",
     "handshake",
     "orderly-close",
     "gaps",
+    "calls-by-address",
     "uses",
     "no-reset",
 ];
@@ -123,10 +137,12 @@ impl Wire {
             Sought::Text { from, .. }
             | Sought::Number { from, .. }
             | Sought::First { from, .. }
+            | Sought::Something { from, .. }
             | Sought::Only { from, .. } => Some(from),
-            Sought::Silent { actor } | Sought::Handshake { actor } | Sought::Gaps { actor, .. } => {
-                Some(actor)
-            }
+            Sought::Silent { actor }
+            | Sought::Handshake { actor }
+            | Sought::ByAddress { actor }
+            | Sought::Gaps { actor, .. } => Some(actor),
             Sought::OrderlyClose { .. } | Sought::NoReset | Sought::Uses { .. } => None,
         }
     }
@@ -195,6 +211,11 @@ impl Reader<'_> {
                 let texts = texts.collect::<Result<_>>()?;
                 Sought::Only { from, to, texts }
             }
+            [from, "->", to, "something"] => {
+                self.only_props(node, &["within"])?;
+                let (from, to) = self.ends(node, from, to)?;
+                Sought::Something { from, to }
+            }
             [actor, "silent"] => {
                 self.only_props(node, &[])?;
                 let actor = self.client(node, actor)?;
@@ -209,6 +230,11 @@ impl Reader<'_> {
                 self.only_props(node, &["within"])?;
                 let actor = self.client(node, actor)?;
                 Sought::OrderlyClose { actor }
+            }
+            ["calls-by-address", actor] => {
+                self.only_props(node, &["within"])?;
+                let actor = self.client(node, actor)?;
+                Sought::ByAddress { actor }
             }
             ["gaps", actor] => {
                 self.only_props(node, &["from", "to", "count", "within"])?;
@@ -319,9 +345,11 @@ impl fmt::Display for Wire {
                 let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
                 write!(f, "{from} -> {to} only {}", texts.join(" "))
             }
+            Sought::Something { from, to } => write!(f, "{from} -> {to} something"),
             Sought::Silent { actor } => write!(f, "{actor} silent"),
             Sought::Handshake { actor } => write!(f, "handshake {actor}"),
             Sought::OrderlyClose { actor } => write!(f, "orderly-close {actor}"),
+            Sought::ByAddress { actor } => write!(f, "calls-by-address {actor}"),
             Sought::NoReset => f.write_str("no-reset"),
             Sought::Uses { transport } => write!(f, "uses {transport}"),
             Sought::Gaps {

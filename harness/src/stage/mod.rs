@@ -15,6 +15,7 @@ mod owner;
 mod play;
 mod program;
 mod recorder;
+mod relay;
 mod rest;
 mod tap;
 mod watchdog;
@@ -36,6 +37,20 @@ use std::path::PathBuf;
 /// The hidden argument that makes the program a stage.
 pub const STAGE_ARGUMENT: &str = "__stage";
 
+/// What the wire between the programs is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wiring {
+    /// The loopback interface, on which nothing goes wrong.
+    Loopback,
+    /// A cable in the harness's hand that leads back to the same computer.
+    Looped,
+    /// A cable in the harness's hand between two computers.
+    TwoComputers,
+    /// Sockets of the harness's own between clients that are told where to go and the server.
+    Relayed,
+}
+
 /// Everything a stage must know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
@@ -55,6 +70,8 @@ pub struct Job {
     pub port: u16,
     /// Whether the wire is watched.
     pub watch: Watch,
+    /// What the wire between the programs is.
+    pub wiring: Wiring,
     /// Where its frames are kept, if anywhere: a path that ends in `.pcapng`.
     pub frames: Option<PathBuf>,
 }

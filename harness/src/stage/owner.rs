@@ -15,6 +15,7 @@ use crate::world::processes;
 use capture::listeners;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 /// The sockets of the harness itself.
@@ -31,14 +32,17 @@ pub(super) struct Owners {
     recorder: Rc<Recorder>,
     known: BTreeMap<(Transport, SocketAddr), Actor>,
     in_vain: usize,
+    /// The tables of every computer: what `/proc/net` is there.
+    tables: Vec<PathBuf>,
 }
 
 impl Owners {
-    pub(super) fn new(recorder: &Rc<Recorder>) -> Self {
+    pub(super) fn new(recorder: &Rc<Recorder>, tables: Vec<PathBuf>) -> Self {
         Owners {
             recorder: Rc::clone(recorder),
             known: BTreeMap::new(),
             in_vain: 0,
+            tables,
         }
     }
 
@@ -90,7 +94,7 @@ impl Owners {
         if self.in_vain >= MOST_WALKS_IN_VAIN {
             return None;
         }
-        let owner = look_up(&ledger, transport, address);
+        let owner = look_up(&ledger, &self.tables, transport, address);
         drop(ledger);
         match &owner {
             Some(_) => self.remember(transport, address, owner.as_ref()),
@@ -123,11 +127,17 @@ fn opens(crossing: &Crossing) -> bool {
     )
 }
 
-/// Whose socket the kernel's table shows at this address.
-fn look_up(ledger: &Ledger, transport: Transport, address: SocketAddr) -> Option<Actor> {
-    let here: BTreeSet<u64> = listeners::table()
-        .ok()?
-        .into_iter()
+/// Whose socket the kernel's tables show at this address.
+fn look_up(
+    ledger: &Ledger,
+    tables: &[PathBuf],
+    transport: Transport,
+    address: SocketAddr,
+) -> Option<Actor> {
+    let here: BTreeSet<u64> = tables
+        .iter()
+        .filter_map(|folder| listeners::table_in(folder).ok())
+        .flatten()
         .filter(|socket| {
             Transport::from(socket.transport) == transport
                 && socket.inode != 0

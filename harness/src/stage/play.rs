@@ -1,11 +1,12 @@
 //! Plays a scenario: does its steps, waits for its expectations, and ends every program.
 
-use super::Job;
 use super::owner::Owners;
 use super::program::Program;
 use super::recorder::Recorder;
-use super::tap::Tap;
+use super::relay::{Faults, Relay};
+use super::tap::{self, Tap};
 use super::watchdog;
+use super::{Job, Wiring};
 use crate::event::{Actor, EventKind, Waiting};
 use crate::judge::Ledger;
 use crate::judge::expect::{Finding, evaluate};
@@ -14,14 +15,16 @@ use crate::manifest::NameStyle;
 use crate::scenario::model::{Action, SERVER, Scenario, Step};
 use crate::scenario::wire::Wire;
 use crate::text;
+use crate::world::cable::{self, Cable};
 use crate::world::watch::INTERFACE;
 use crate::world::{Traffic, processes};
 use capture::listeners::{self, Socket, State};
-use capture::namespace;
+use capture::namespace::{self, OtherNetwork};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,12 +90,16 @@ pub(super) struct Play {
     pub(super) programs: BTreeMap<Actor, Program>,
     /// Sockets the harness sent datagrams from, kept open so that answers are not refused.
     pub(super) peers: Vec<UdpSocket>,
-    /// The address a scenario has added for "the other computer".
+    /// The address of the server's computer, where it is another than 127.0.0.1.
     address: Option<Ipv4Addr>,
     /// Whether the effect of the last stimulus has been seen.
     effect_seen: bool,
     /// What watches the wire, if anything does.
     tap: Option<Tap>,
+    /// What goes wrong on it.
+    pub(super) faults: Arc<Faults>,
+    /// The clients' computer, where it is another one.
+    clients: Option<OtherNetwork>,
 }
 
 impl Play {
@@ -106,6 +113,8 @@ impl Play {
             address: None,
             effect_seen: true,
             tap: None,
+            faults: Arc::default(),
+            clients: None,
         }
     }
 
@@ -122,10 +131,10 @@ impl Play {
                 Ok(signal) => signal,
                 Err(_) => return 4,
             };
-        self.watch();
+        let laid = self.lay_wires().await;
         let watch = watchdog::watch(self.job.sandbox.confinement, Rc::clone(&self.recorder));
         let fault = tokio::select! {
-            played = self.steps() => played.err().map(|error| error.to_string()),
+            played = async { laid?; self.steps().await } => played.err().map(|error| error.to_string()),
             () = watch => None,
             _ = terminate.recv() => Some("interrupted".to_owned()),
         };
@@ -148,12 +157,52 @@ impl Play {
         0
     }
 
+    /// Gives the programs the wire and the addresses they are to have, and begins to watch it.
+    async fn lay_wires(&mut self) -> io::Result<()> {
+        let written = self.job.programs.address;
+        self.address = written.filter(|address| !address.is_loopback());
+        let cable = match self.job.wiring {
+            Wiring::TwoComputers => {
+                let server = *self.address.get_or_insert(cable::SERVERS_ADDRESS);
+                Some(Cable::between_computers(server).await?)
+            }
+            Wiring::Looped => {
+                self.add_written_address()?;
+                Some(Cable::looped(self.address.as_slice()).await?)
+            }
+            Wiring::Loopback | Wiring::Relayed => {
+                self.add_written_address()?;
+                None
+            }
+        };
+        let source = match cable {
+            None => tap::Source::Loopback,
+            Some(cable) => {
+                self.clients = cable.clients;
+                tap::Source::Cable(Relay::new(cable.ends, Arc::clone(&self.faults)))
+            }
+        };
+        self.watch(source);
+        Ok(())
+    }
+
+    fn add_written_address(&self) -> io::Result<()> {
+        match self.address {
+            Some(address) => namespace::add_loopback_address(address, 1),
+            None => Ok(()),
+        }
+    }
+
     /// Begins to watch the wire, or says why not.
-    fn watch(&mut self) {
+    fn watch(&mut self, source: tap::Source) {
+        let interface = match source {
+            tap::Source::Loopback => INTERFACE,
+            tap::Source::Cable(_) => cable::INTERFACE,
+        };
         let opened = if self.job.watch.granted {
-            let mut owners = Owners::new(&self.recorder);
+            let mut owners = Owners::new(&self.recorder, self.tables());
             let frames = self.job.frames.clone();
-            Tap::open(frames, &self.recorder, move |crossing, at_us| {
+            Tap::open(source, frames, &self.recorder, move |crossing, at_us| {
                 owners.attribute(crossing, at_us);
             })
         } else {
@@ -162,7 +211,7 @@ impl Play {
         match opened {
             Ok(tap) => {
                 self.recorder.record(EventKind::Watched {
-                    interface: INTERFACE.to_owned(),
+                    interface: interface.to_owned(),
                 });
                 self.tap = Some(tap);
             }
@@ -170,17 +219,28 @@ impl Play {
         }
     }
 
+    /// The socket tables of every computer.
+    fn tables(&self) -> Vec<PathBuf> {
+        let clients = self
+            .clients
+            .iter()
+            .map(|network| network.tables().to_owned());
+        std::iter::once(PathBuf::from("/proc/self/net"))
+            .chain(clients)
+            .collect()
+    }
+
+    /// The sockets of every computer.
+    pub(super) fn sockets(&self) -> io::Result<Vec<Socket>> {
+        let mut sockets = Vec::new();
+        for folder in self.tables() {
+            sockets.extend(listeners::table_in(&folder)?);
+        }
+        Ok(sockets)
+    }
+
     async fn steps(&mut self) -> io::Result<()> {
         let scenario = self.job.scenario.clone();
-        if let Some(address) = self
-            .job
-            .programs
-            .address
-            .filter(|address| !address.is_loopback())
-        {
-            namespace::add_loopback_address(address, 1)?;
-            self.address = Some(address);
-        }
         self.count_traffic()?;
         let mut failed: BTreeSet<Option<usize>> = BTreeSet::new();
         for (index, step) in scenario.steps.iter().enumerate() {
@@ -250,6 +310,20 @@ impl Play {
             }
             Action::Pause { actor } => self.signal(actor, Signal::SIGSTOP),
             Action::Resume { actor } => self.signal(actor, Signal::SIGCONT),
+            Action::Restart => self.restart_server().await?,
+            Action::Fault(fault) => {
+                // What was sent before is not to be counted.
+                if let Some(tap) = &mut self.tap {
+                    tap.catch_up().await;
+                }
+                self.faults.set(*fault);
+            }
+            Action::FaultHappens { within } => {
+                let happened = |ledger: &Ledger| evaluate(index, action, ledger) == Finding::Met;
+                self.recorder
+                    .wait_until(Instant::now() + *within, happened)
+                    .await;
+            }
             Action::SendDatagram { payload } => self.send_datagram(payload).await?,
             Action::AddAddress { address } => {
                 // An address written into the code stands for the other computer's.
@@ -435,6 +509,18 @@ impl Play {
         Ok(())
     }
 
+    /// Kills the server and starts it again.
+    async fn restart_server(&mut self) -> io::Result<()> {
+        if self.job.seclusion.network {
+            // A port that was in use a moment ago is held for a minute (TIME-WAIT), which is not what is tried here.
+            // Where the kernel has no such setting, a server that does not ask for the port all the same says so.
+            let _ = std::fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0");
+        }
+        self.signal(SERVER, Signal::SIGKILL);
+        self.wait_for_end(SERVER, LEAVE_WITHIN).await;
+        self.start_server().await
+    }
+
     /// The sockets on which the server waits for peers.
     fn server_sockets(&self) -> io::Result<Vec<Socket>> {
         let Some(server) = self.programs.get(SERVER) else {
@@ -447,8 +533,9 @@ impl Play {
             .collect();
         // In a network of its own, whatever listens before the first client is the server's, even when a process
         // that left the family holds it.
-        if !self.job.seclusion.network || found.iter().any(|socket| inodes.contains(&socket.inode))
-        {
+        let alone = self.programs.len() == 1;
+        let found_own = found.iter().any(|socket| inodes.contains(&socket.inode));
+        if !self.job.seclusion.network || !alone || found_own {
             found.retain(|socket| inodes.contains(&socket.inode));
         }
         found.sort_by_key(|socket| (Transport::from(socket.transport), socket.local));
@@ -534,7 +621,7 @@ impl Play {
                     && socket.state == State::Connected
                     && inodes.contains(&socket.inode)
             };
-            if listeners::table()?.iter().any(connected) {
+            if self.sockets()?.iter().any(connected) {
                 break;
             }
             // The kernel announces no connection to a bystander.
@@ -544,14 +631,20 @@ impl Play {
     }
 
     fn start(&mut self, actor: &str, is_server: bool, words: Vec<String>) -> bool {
-        match Program::start(
-            actor,
-            is_server,
-            &words,
-            &self.job.programs.dir,
-            &self.job.sandbox,
-            &self.recorder,
-        ) {
+        let elsewhere = self.clients.as_ref().filter(|_| !is_server);
+        let network = elsewhere.map(|network| network.descriptor().try_clone_to_owned());
+        let started = network.transpose().and_then(|network| {
+            Program::start(
+                actor,
+                is_server,
+                &words,
+                &self.job.programs.dir,
+                &self.job.sandbox,
+                network,
+                &self.recorder,
+            )
+        });
+        match started {
             Ok(program) => {
                 self.programs.insert(actor.to_owned(), program);
                 true
@@ -704,5 +797,7 @@ fn keeps_the_stage_as_expected(action: &Action) -> bool {
             | Action::Kill { .. }
             | Action::Pause { .. }
             | Action::Resume { .. }
+            | Action::Restart
+            | Action::Fault(_)
     )
 }

@@ -122,13 +122,14 @@ pub(crate) fn command(
 }
 
 impl Program {
-    /// Starts a program and begins to listen to it.
+    /// Starts a program, in another network than this process's if one is given, and begins to listen to it.
     pub(super) fn start(
         actor: &str,
         is_server: bool,
         words: &[String],
         dir: &Path,
         sandbox: &Sandbox,
+        network: Option<OwnedFd>,
         recorder: &Rc<Recorder>,
     ) -> io::Result<Self> {
         let attachment = match (writes_through_pipes(&words[0]), is_server) {
@@ -156,6 +157,9 @@ impl Program {
         // In a sandbox the program itself leads a session with this terminal, not what surrounds it.
         let confined = sandbox.confinement != Confinement::None;
         sys::in_own_session(&mut command, (!confined).then_some(theirs));
+        if let Some(network) = network {
+            sys::in_network(&mut command, network);
+        }
         let mut child = tokio::process::Command::from(command).spawn()?;
         let pid = child
             .id()

@@ -52,7 +52,10 @@ impl Recorder {
     pub(super) fn record_at(&self, at_us: u64, kind: EventKind) {
         let about_programs = !matches!(
             kind,
-            EventKind::Crossed(_) | EventKind::WatchFailed { .. } | EventKind::ScenarioEnded { .. }
+            EventKind::Crossed(_)
+                | EventKind::Meddled { .. }
+                | EventKind::WatchFailed { .. }
+                | EventKind::ScenarioEnded { .. }
         );
         if self.closed.get() || (self.quiet.get() && about_programs) {
             return;

@@ -5,7 +5,7 @@
 
 use super::play::{GLANCE, Play};
 use crate::world::processes;
-use capture::listeners::{self, Socket, State};
+use capture::listeners::{Socket, State};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,7 +41,7 @@ impl Play {
         for program in self.programs.values() {
             pids.extend(processes.family(program.pid));
         }
-        if processes::any_busy(&pids) || self.is_an_end_untold() {
+        if processes::any_busy(&pids) || self.is_an_end_untold() || self.faults.are_pending() {
             return true;
         }
         // Unread data means that somebody is about to wake up, unless somebody is kept from reading. On a shared
@@ -49,7 +49,7 @@ impl Play {
         let someone_paused = self.programs.values().any(|program| program.paused);
         self.job.seclusion.network
             && !someone_paused
-            && listeners::table().is_ok_and(|table| {
+            && self.sockets().is_ok_and(|table| {
                 table.iter().any(|socket| {
                     matches!(socket.state, State::Connected | State::Bound)
                         && socket.queued > 0

@@ -10,13 +10,16 @@
 //! [`EventKind::WatchFailed`]: the judge concludes nothing from such a wire.
 
 use super::recorder::Recorder;
+use super::relay::{self, Relay};
 use crate::event::{Crossing, CrossingKind, EventKind, Octets};
+use crate::fault::Meddling;
+use crate::world::cable;
 use crate::world::watch::INTERFACE;
 use capture::conversation::{
     Conversation, Flags, Limits, Message, Note, Sink, Step, StepKind, Tracker,
 };
 use capture::decode::{Decoder, Outcome, PortFilter};
-use capture::frame::Frame;
+use capture::frame::{Frame, LinkType};
 use capture::pipeline::FrameSink;
 use capture::source::live::beacon::{self, Beacon};
 use capture::source::live::{self, LiveCapture, Settings};
@@ -49,6 +52,7 @@ const CLOCK_TOLERANCE_US: i64 = 20_000;
 /// What the thread has to tell.
 enum Item {
     Crossed(Timestamp, Box<Crossing>),
+    Meddled(u64, Meddling),
     Beacon(u64),
     Failed(String),
 }
@@ -82,6 +86,29 @@ impl Sender {
 /// Headings for the frames of the file: from when on, and what.
 type Headings = Arc<Mutex<Vec<(Timestamp, String)>>>;
 
+/// Where frames come from.
+pub(super) enum Source {
+    /// The loopback interface, which is only listened to.
+    Loopback,
+    /// A cable in the harness's hand.
+    Cable(Relay),
+}
+
+/// The same, open.
+enum Opened {
+    Loopback(Box<LiveCapture>),
+    Cable(Relay),
+}
+
+impl Opened {
+    fn interface(&self) -> (&str, LinkType) {
+        match self {
+            Opened::Loopback(capture) => (capture.interface(), capture.link_type()),
+            Opened::Cable(_) => (cable::INTERFACE, relay::LINK),
+        }
+    }
+}
+
 /// A wire that is watched.
 #[derive(Debug)]
 pub(super) struct Tap {
@@ -99,25 +126,36 @@ pub(super) struct Tap {
 impl Tap {
     /// Begins to watch, and to keep the frames in `file`. `attribute` says whose socket has an address.
     pub(super) fn open(
+        source: Source,
         file: Option<PathBuf>,
         recorder: &Rc<Recorder>,
         attribute: impl FnMut(&mut Crossing, u64) + 'static,
     ) -> Result<Self, String> {
         let said = |error: &dyn std::fmt::Display| error.to_string();
         let token = u64::from(std::process::id());
-        let settings = Settings {
-            interface: Some(INTERFACE.to_owned()),
-            ports: None,
-            ..Settings::default()
+        let opened = match source {
+            Source::Loopback => {
+                let settings = Settings {
+                    interface: Some(INTERFACE.to_owned()),
+                    ports: None,
+                    ..Settings::default()
+                };
+                let capture = LiveCapture::open(&settings).map_err(|error| said(&error))?;
+                Opened::Loopback(Box::new(capture))
+            }
+            Source::Cable(relay) => Opened::Cable(relay),
         };
-        let capture = LiveCapture::open(&settings).map_err(|error| said(&error))?;
+        let interface = match opened {
+            Opened::Loopback(_) => INTERFACE,
+            Opened::Cable(_) => cable::INTERFACE,
+        };
         // Opening takes the kernel some 20 ms; the first beacon is sent later than that.
         let beacon = Sender::Opening(Some(std::thread::spawn(move || {
-            Beacon::open(INTERFACE, token).map_err(|error| error.to_string())
+            Beacon::open(interface, token).map_err(|error| error.to_string())
         })));
         let file = match file {
             Some(path) => Some(
-                Kept::create(&path, &capture)
+                Kept::create(&path, opened.interface())
                     .map_err(|error| format!("{}: {error}", path.display()))?,
             ),
             None => None,
@@ -144,7 +182,7 @@ impl Tap {
         };
         let thread = std::thread::Builder::new()
             .name("tap".to_owned())
-            .spawn(move || reader.run(capture, &stopped))
+            .spawn(move || reader.run(opened, &stopped))
             .map_err(|error| said(&error))?;
         let zero_us = zero_us(recorder);
         tokio::task::spawn_local(tell(
@@ -212,7 +250,7 @@ impl Tap {
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -249,6 +287,10 @@ async fn tell(
                 attribute(&mut crossing, at_us);
                 recorder.record_at(at_us, EventKind::Crossed(*crossing));
             }
+            Item::Meddled(frame, what) => recorder.record(EventKind::Meddled {
+                frame: Some(frame),
+                what,
+            }),
             Item::Beacon(number) => {
                 told.send_replace(number);
             }
@@ -258,7 +300,7 @@ async fn tell(
 }
 
 /// The thread's half: takes frames from the kernel.
-struct Reader {
+pub(super) struct Reader {
     token: u64,
     decoder: Decoder,
     tracker: Tracker,
@@ -273,21 +315,45 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(mut self, mut capture: LiveCapture, stop: &PipeReader) {
-        let ended = capture.run(&mut self, stop.as_fd(), live::Limits::default());
-        let dropped = match ended {
-            Ok(ended) => ended.dropped,
-            Err(error) => {
-                self.outlet.fail(format!("the capture broke off: {error}"));
-                None
+    fn run(mut self, opened: Opened, stop: &PipeReader) {
+        let dropped = match opened {
+            Opened::Loopback(mut capture) => {
+                let ended = capture.run(&mut self, stop.as_fd(), live::Limits::default());
+                ended
+                    .map(|ended| ended.dropped)
+                    .map_err(|error| error.to_string())
+            }
+            Opened::Cable(relay) => {
+                let ended = relay.run(&mut self, stop);
+                ended.map(|()| None).map_err(|error| error.to_string())
             }
         };
+        let dropped = dropped.unwrap_or_else(|error| {
+            self.outlet.fail(format!("the capture broke off: {error}"));
+            None
+        });
         if let Some(file) = self.file.take()
             && let Err(error) = file.complete(self.frames, dropped)
         {
             self.outlet
                 .fail(format!("the capture's file cannot be completed: {error}"));
         }
+    }
+
+    /// Whether a frame is one that the harness has sent to itself.
+    pub(super) fn is_beacon(&self, frame: &Frame<'_>) -> bool {
+        beacon::number(frame, self.token).is_some()
+    }
+
+    /// What became of the last frame.
+    pub(super) fn meddled(&self, what: Meddling) {
+        // When nobody listens any more the scenario is over.
+        let _ = self.outlet.items.send(Item::Meddled(self.frames, what));
+    }
+
+    /// From here on nothing can be concluded.
+    pub(super) fn fail(&self, why: String) {
+        self.outlet.fail(why);
     }
 
     fn heading(&self, time: Timestamp) -> Option<String> {
@@ -477,13 +543,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn create(path: &Path, capture: &LiveCapture) -> io::Result<Self> {
+    fn create(path: &Path, (name, link): (&str, LinkType)) -> io::Result<Self> {
         let unfinished = unfinished(path);
         let file = File::create(&unfinished)?;
         let comment = "One scenario's wire. The first frame of each step says which.";
         let mut writer = PcapngWriter::new(file, "harness", Some(comment))?;
-        let interface =
-            writer.interface(capture.interface(), capture.link_type(), live::SNAPLEN)?;
+        let interface = writer.interface(name, link, live::SNAPLEN)?;
         Ok(Kept {
             writer,
             interface,

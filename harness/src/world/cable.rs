@@ -201,9 +201,7 @@ fn connect() -> io::Result<Handle> {
 /// Makes a pair of interfaces, both ready, and holds the second one's end.
 async fn lay(handle: &Handle, theirs: &str, ours: &str) -> io::Result<End> {
     let made = handle.link().add(LinkVeth::new(theirs, ours).build());
-    made.execute()
-        .await
-        .map_err(|error| named("veth", error))?;
+    made.execute().await.map_err(|error| named("veth", error))?;
     // The one that comes second finds its peer ready and carries at once; the first one does when the kernel gets to it,
     // which our socket does not wait for.
     for interface in [ours, theirs] {
