@@ -114,9 +114,14 @@ impl Decider {
         self.manner
     }
 
-    /// After how many octets connections are cut off, with the number of the fault that says so.
+    /// After how many octets a connection is cut off, with the number of the fault that says so.
     pub fn reset(&self) -> Option<(u64, u32)> {
         self.reset_after.map(|after| (after, self.generation))
+    }
+
+    /// A connection was cut off.
+    pub fn has_reset(&mut self) {
+        self.reset_after = None;
     }
 }
 

@@ -98,8 +98,8 @@ pub enum Fault {
     Split,
     /// TCP: what is sent within a moment arrives as one segment.
     Coalesce,
-    /// TCP: a connection over which so many octets have come, both ways together, is cut off (RST) both ways before the
-    /// next octet arrives.
+    /// TCP: the first connection over which so many octets have come, both ways together, is cut off (RST) both ways
+    /// before the next octet arrives. It strikes once.
     Reset {
         /// How many.
         after: u64,

@@ -204,7 +204,7 @@ impl Switch {
 
     fn segment(
         &mut self,
-        decider: &Decider,
+        decider: &mut Decider,
         now: Duration,
         port: usize,
         out: usize,
@@ -231,6 +231,7 @@ impl Switch {
             .filter(|_| segment.is_in_stream() && !segment.is_empty())
             .and_then(|(after, fault)| self.room(connection, after, fault, segment.len()));
         if let Some(kept) = reset {
+            decider.has_reset();
             return self.cut_off(connection, flow, now, [out, port], &segment, kept);
         }
         if !segment.is_in_stream() || segment.is_empty() && !segment.is_last() {
@@ -552,8 +553,9 @@ mod tests {
         assert_eq!(left.len(), 4);
         bench.take(&segment(CLIENT, SERVER, 10, b"anybody?"));
         assert!(bench.drain().is_empty());
-        assert_eq!(bench.take(&segment(CLIENT + 1, SERVER, 5, b"new")), None);
-        assert_eq!(bench.drain().len(), 1, "another connection lives");
+        let long = [b'x'; 20];
+        assert_eq!(bench.take(&segment(CLIENT + 1, SERVER, 5, &long)), None);
+        assert_eq!(bench.drain().len(), 1, "others live, and it strikes once");
     }
 
     #[test]

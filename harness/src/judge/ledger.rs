@@ -4,6 +4,7 @@
 //! from recorded events. Both ask [`super::expect::evaluate`], so they cannot disagree about what was seen.
 
 use crate::event::{Actor, Crossing, Ending, Event, EventKind, Waiting};
+use crate::fault::Meddling;
 use crate::lab::Transport;
 use crate::scenario::Scenario;
 use crate::scenario::model::SERVER;
@@ -94,6 +95,8 @@ pub struct Wire {
     pub why_not: Option<String>,
     /// What crossed it, each with the moment (µs).
     pub crossings: Vec<(u64, Crossing)>,
+    /// What became of frames, where that was something special.
+    pub fates: Fates,
     /// Why nothing can be concluded from it.
     pub failed: Option<String>,
 }
@@ -104,6 +107,9 @@ impl Wire {
         self.watched && self.failed.is_none()
     }
 }
+
+/// What became of frames, by their numbers.
+pub type Fates = BTreeMap<u64, Meddling>;
 
 /// Silence within a line after which what follows is another piece (µs).
 const PAUSE_US: u64 = 300_000;
@@ -283,7 +289,12 @@ impl Ledger {
             EventKind::Watched { .. } => self.wire.watched = true,
             EventKind::NotWatched { why } => self.wire.why_not = Some(why.clone()),
             EventKind::Crossed(crossing) => self.wire.crossings.push((at, crossing.clone())),
-            EventKind::Meddled { .. } => self.meddled.push(self.check),
+            EventKind::Meddled { frame, what } => {
+                self.meddled.push(self.check);
+                if let Some(frame) = frame {
+                    self.wire.fates.insert(*frame, *what);
+                }
+            }
             EventKind::WatchFailed { why } => {
                 self.wire.failed.get_or_insert_with(|| why.clone());
             }

@@ -96,7 +96,7 @@ pub(super) fn excerpt(wire: &Wire, ledger: &Ledger) -> String {
         ledger.wire.crossings.iter().collect()
     };
     let crossings = seen.into_iter().map(|(_, crossing)| crossing);
-    let ladder = Ladder::excerpt(crossings, MOST);
+    let ladder = Ladder::excerpt(crossings, &ledger.wire.fates, MOST);
     if ladder.rows.is_empty() {
         return "nothing on the wire".to_owned();
     }

@@ -1,8 +1,9 @@
 //! Ladder diagrams: who sent what to whom, in order, with the steps of the scenario between.
 //!
-//! One lifeline per program, an arrow per segment or datagram. Everything is watched at one place, the loopback
-//! interface, where sending and arriving are the same moment: so an arrow begins and ends in one row, and what was lost
-//! is what nobody was there to receive. Ports, times and raw sequence numbers are left out, and segments that only
+//! One lifeline per program, an arrow per segment or datagram. Everything is watched at one place. On the loopback
+//! interface sending and arriving are the same moment: so an arrow begins and ends in one row, and what was lost is what
+//! nobody was there to receive. On a cable in the harness's hand something can be lost on the way, or arrive in a later row
+//! than it was sent in. Ports, times and raw sequence numbers are left out, and segments that only
 //! acknowledge are folded away, so a deterministic exchange gives the same ladder each time; `capture.pcapng` has them
 //! all. [`text`] draws for terminals, [`svg`] for reports; both from the same [`Ladder`].
 
@@ -12,6 +13,8 @@ mod tests;
 pub mod text;
 
 use crate::event::{Actor, Crossing, CrossingKind, Event, EventKind};
+use crate::fault::Meddling;
+use crate::judge::ledger::Fates;
 use crate::scenario::Scenario;
 use crate::scenario::model::SERVER;
 use std::collections::BTreeSet;
@@ -72,6 +75,10 @@ pub enum Stroke {
     Reset,
     /// It did not arrive.
     Lost,
+    /// It is sent, and arrives in a later row.
+    Leaves,
+    /// It arrives, and was sent in an earlier row.
+    Arrives,
 }
 
 impl Ladder {
@@ -95,6 +102,13 @@ impl Ladder {
             }),
         };
         let lost = lost(&crossings);
+        let fates: Fates = events
+            .iter()
+            .filter_map(|event| match event.kind {
+                EventKind::Meddled { frame, what } => Some((frame?, what)),
+                _ => None,
+            })
+            .collect();
         let mut rows: Vec<(u64, u64, Row)> = Vec::new();
         for event in events {
             match &event.kind {
@@ -113,7 +127,19 @@ impl Ladder {
                     }
                 }
                 EventKind::Crossed(crossing) => {
-                    let row = ladder.arrow(crossing, lost.contains(&crossing.frame));
+                    let fate = fates.get(&crossing.frame).copied();
+                    let row = ladder.arrow(crossing, lost.contains(&crossing.frame), fate);
+                    if let (Some(Meddling::Delayed { by_us }), Row::Arrow { from, to, .. }) =
+                        (fate, &row)
+                    {
+                        let arrives = Row::Arrow {
+                            from: *from,
+                            to: *to,
+                            label: label(crossing, Some("arrives")),
+                            stroke: Stroke::Arrives,
+                        };
+                        rows.push((event.at_us + by_us, crossing.frame, arrives));
+                    }
                     rows.push((event.at_us, crossing.frame, row));
                 }
                 _ => {}
@@ -130,7 +156,11 @@ impl Ladder {
     }
 
     /// A ladder of these crossings alone, the last `most` of them.
-    pub fn excerpt<'a>(crossings: impl Iterator<Item = &'a Crossing>, most: usize) -> Self {
+    pub fn excerpt<'a>(
+        crossings: impl Iterator<Item = &'a Crossing>,
+        fates: &Fates,
+        most: usize,
+    ) -> Self {
         let all: Vec<(u64, &Crossing)> = crossings.map(|crossing| (0, crossing)).collect();
         let shown = &all[all.len().saturating_sub(most)..];
         let mut cast: Vec<Actor> = Vec::new();
@@ -148,14 +178,15 @@ impl Ladder {
             failed: None,
         };
         let lost = lost(&all);
-        let rows = shown
-            .iter()
-            .map(|(_, crossing)| ladder.arrow(crossing, lost.contains(&crossing.frame)));
+        let rows = shown.iter().map(|(_, crossing)| {
+            let fate = fates.get(&crossing.frame).copied();
+            ladder.arrow(crossing, lost.contains(&crossing.frame), fate)
+        });
         ladder.rows = rows.collect();
         ladder
     }
 
-    fn arrow(&self, crossing: &Crossing, lost: bool) -> Row {
+    fn arrow(&self, crossing: &Crossing, unheard: bool, fate: Option<Meddling>) -> Row {
         let [from, to] = ends(crossing).map(|actor| {
             let place = self
                 .lifelines
@@ -163,19 +194,26 @@ impl Ladder {
                 .position(|lifeline| *lifeline == actor);
             place.unwrap_or(0)
         });
+        let lost = unheard || fate == Some(Meddling::Dropped);
         let stroke = match &crossing.what {
+            _ if lost => Stroke::Lost,
+            _ if matches!(fate, Some(Meddling::Delayed { .. })) => Stroke::Leaves,
             CrossingKind::Segment {
                 retransmission: true,
                 ..
             } => Stroke::Again,
             _ if crossing.has_flag("RST") => Stroke::Reset,
-            _ if lost => Stroke::Lost,
             _ => Stroke::Plain,
         };
         Row::Arrow {
             from,
             to,
-            label: label(crossing, lost),
+            label: match (lost, fate) {
+                (true, _) => label(crossing, Some("lost")),
+                (false, None) => label(crossing, None),
+                (false, Some(Meddling::Delayed { .. })) => label(crossing, Some("leaves")),
+                (false, Some(fate)) => label(crossing, Some(&fate.to_string())),
+            },
             stroke,
         }
     }
@@ -222,7 +260,7 @@ fn lost(crossings: &[(u64, &Crossing)]) -> BTreeSet<u64> {
     lost
 }
 
-fn label(crossing: &Crossing, lost: bool) -> String {
+fn label(crossing: &Crossing, fate: Option<&str>) -> String {
     let mut label = match &crossing.what {
         CrossingKind::Datagram => "datagram".to_owned(),
         CrossingKind::Unreachable { reason } => format!("ICMP: {reason}"),
@@ -258,8 +296,8 @@ fn label(crossing: &Crossing, lost: bool) -> String {
         };
         label.push_str(&format!(" \"{shown}\" {octets}"));
     }
-    if lost {
-        label.push_str(" (lost)");
+    if let Some(fate) = fate {
+        label.push_str(&format!(" ({fate})"));
     }
     label
 }

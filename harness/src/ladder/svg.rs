@@ -119,9 +119,17 @@ fn arrow(
         Stroke::Again => ("g", "#57606a", " stroke-dasharray=\"5 4\"", 1.5),
         Stroke::Reset => ("r", "#cf222e", "", 2.5),
         Stroke::Lost => ("l", "#bc4c00", " stroke-dasharray=\"2 3\"", 1.5),
+        Stroke::Leaves | Stroke::Arrives => ("", "#0969da", "", 1.5),
     };
     let (begin, end) = (y - 6, y - 6 + FALL);
     let right = to >= from;
+    // What takes its time is drawn half as it leaves, and half as it arrives.
+    let middle = from.midpoint(to);
+    let (ends, (from, to)) = match stroke {
+        Stroke::Leaves => ((from, to), (from, middle)),
+        Stroke::Arrives => ((from, to), (middle, to)),
+        _ => ((from, to), (from, to)),
+    };
     // A lost one ends before its aim, with a cross.
     let tip = match (stroke == Stroke::Lost, right) {
         (true, true) => to.saturating_sub(30).max(from),
@@ -139,7 +147,7 @@ fn arrow(
             tip.saturating_sub(5),
             end - 5
         );
-    } else {
+    } else if stroke != Stroke::Leaves {
         let back = if right { "-9" } else { "9" };
         let _ = write!(
             out,
@@ -148,8 +156,8 @@ fn arrow(
     }
     let label = escape(label);
     let (anchor, x) = match centred {
-        true => ("m", (from + to) / 2),
-        false => ("b", from.min(to) + 12),
+        true => ("m", (ends.0 + ends.1) / 2),
+        false => ("b", ends.0.min(ends.1) + 12),
     };
     let y = begin - 5;
     let _ = writeln!(

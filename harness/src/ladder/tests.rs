@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::Octets;
+use crate::fault::Meddling;
 use std::net::SocketAddr;
 
 fn crossing(frame: u64, ends: [Option<&str>; 2], what: CrossingKind, payload: &[u8]) -> Event {
@@ -143,7 +144,38 @@ fn a_picture_is_well_formed_whatever_was_said() {
 
 #[test]
 fn nothing_is_drawn_too() {
-    let ladder = Ladder::excerpt(std::iter::empty(), 8);
+    let ladder = Ladder::excerpt(std::iter::empty(), &Fates::new(), 8);
     assert_eq!(text::body(&ladder), "nothing crossed the wire\n");
     assert!(svg::render(&ladder).ends_with("</svg>\n"));
+}
+
+#[test]
+fn what_is_lost_or_takes_its_time_on_a_cable_is_drawn_so() {
+    let (ada, server) = (Some("ada"), Some("server"));
+    let meddled = |frame, what| Event {
+        at_us: 50,
+        kind: EventKind::Meddled {
+            frame: Some(frame),
+            what,
+        },
+    };
+    let events = [
+        crossing(1, [ada, server], CrossingKind::Datagram, b"SEND_TIME"),
+        crossing(2, [server, ada], CrossingKind::Datagram, b"10:11:12"),
+        meddled(2, Meddling::Dropped),
+        crossing(3, [ada, server], CrossingKind::Datagram, b"SEND_DATE"),
+        meddled(3, Meddling::Delayed { by_us: 3 }),
+        crossing(4, [ada, server], CrossingKind::Datagram, b"SEND_TIME"),
+        meddled(4, Meddling::Duplicated),
+    ];
+    let ladder = Ladder::of(&scenario(), &events, &BTreeSet::new());
+    let expected = " ada           bert          server
+ ├─────────────┼────────────▶│ datagram \"SEND_TIME\" 9 octets
+ │✗────────────┼─────────────┤ datagram \"10:11:12\" 8 octets (lost)
+ ├────────────╌│             │ datagram \"SEND_DATE\" 9 octets (leaves)
+ ├─────────────┼────────────▶│ datagram \"SEND_TIME\" 9 octets (arrived twice)
+ │             ╌────────────▶│ datagram \"SEND_DATE\" 9 octets (arrives)
+";
+    assert_eq!(text::body(&ladder), expected);
+    snapshots::check("ladder", "cable", &svg::render(&ladder));
 }

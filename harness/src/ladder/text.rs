@@ -87,19 +87,31 @@ fn draw(cells: &mut [char], from: usize, to: usize, stroke: Stroke) {
         return;
     }
     let line = match stroke {
-        Stroke::Plain | Stroke::Lost => '─',
+        Stroke::Plain | Stroke::Lost | Stroke::Leaves | Stroke::Arrives => '─',
         Stroke::Again => '┄',
         Stroke::Reset => '═',
     };
     let right = to > from;
+    // What takes its time is drawn half as it leaves, and half as it arrives.
+    let middle = from.midpoint(to);
+    let (from, to) = match stroke {
+        Stroke::Leaves => (from, middle),
+        Stroke::Arrives => (middle, to),
+        _ => (from, to),
+    };
     let inner = if right { from + 1..to } else { to + 1..from };
     for cell in &mut cells[inner] {
         *cell = if *cell == '│' { '┼' } else { line };
     }
-    cells[from] = if right { '├' } else { '┤' };
+    cells[from] = match (stroke, right) {
+        (Stroke::Arrives, _) => '╌',
+        (_, true) => '├',
+        (_, false) => '┤',
+    };
     let tip = if right { to - 1 } else { to + 1 };
     cells[tip] = match (stroke, right) {
         (Stroke::Lost, _) => '✗',
+        (Stroke::Leaves, _) => '╌',
         (_, true) => '▶',
         (_, false) => '◀',
     };
