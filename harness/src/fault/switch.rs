@@ -12,13 +12,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A datagram that waits to be overtaken goes on after this long in any case.
-const OVERTAKEN_WITHIN: Duration = Duration::from_millis(50);
+pub const OVERTAKEN_WITHIN: Duration = Duration::from_millis(50);
 /// What is sent within this time is joined. Less than the shortest time after which TCP sends again (200 ms on Linux).
-const MOMENT: Duration = Duration::from_millis(60);
+pub const MOMENT: Duration = Duration::from_millis(60);
 /// Between two octets of a segment that arrives in pieces, so that its reader may see each by itself …
-const BETWEEN_PIECES: Duration = Duration::from_millis(1);
+pub const BETWEEN_PIECES: Duration = Duration::from_millis(1);
 /// … for so many octets; the rest of a long segment follows without pauses.
-const MOST_PAUSES: usize = 200;
+pub const MOST_PAUSES: usize = 200;
 /// Flows that are remembered.
 const MOST_FLOWS: usize = 4096;
 

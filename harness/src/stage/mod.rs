@@ -17,6 +17,7 @@ mod program;
 mod recorder;
 mod relay;
 mod rest;
+mod sockets;
 mod tap;
 mod watchdog;
 

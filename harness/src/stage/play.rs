@@ -4,6 +4,7 @@ use super::owner::Owners;
 use super::program::Program;
 use super::recorder::Recorder;
 use super::relay::{Faults, Relay};
+use super::sockets::SocketRelay;
 use super::tap::{self, Tap};
 use super::watchdog;
 use super::{Job, Wiring};
@@ -100,6 +101,8 @@ pub(super) struct Play {
     pub(super) faults: Arc<Faults>,
     /// The clients' computer, where it is another one.
     clients: Option<OtherNetwork>,
+    /// Where clients are sent instead of to the server, if anywhere.
+    relay: Option<SocketRelay>,
 }
 
 impl Play {
@@ -115,6 +118,7 @@ impl Play {
             tap: None,
             faults: Arc::default(),
             clients: None,
+            relay: None,
         }
     }
 
@@ -509,6 +513,22 @@ impl Play {
         Ok(())
     }
 
+    /// A relay to the server, when it listens.
+    async fn open_relay(&self) -> io::Result<Option<SocketRelay>> {
+        let (Some((transport, _)), Some(mut server)) =
+            (self.job.scenario.exercise.endpoint(), self.server_address())
+        else {
+            return Ok(None);
+        };
+        if server.ip().is_unspecified() {
+            server.set_ip(self.host().into());
+        }
+        let (faults, recorder) = (Arc::clone(&self.faults), Rc::clone(&self.recorder));
+        SocketRelay::open(transport, server, faults, recorder)
+            .await
+            .map(Some)
+    }
+
     /// Kills the server and starts it again.
     async fn restart_server(&mut self) -> io::Result<()> {
         if self.job.seclusion.network {
@@ -554,8 +574,13 @@ impl Play {
     }
 
     async fn start_client(&mut self, actor: &str) -> io::Result<()> {
-        let address = self.server_address();
+        if self.job.wiring == Wiring::Relayed && self.relay.is_none() {
+            self.relay = self.open_relay().await?;
+        }
+        let relay = self.relay.as_ref().map(|relay| relay.address);
+        let address = relay.or_else(|| self.server_address());
         let host = match (self.address, address.map(|address| address.ip())) {
+            (_, Some(relay)) if self.relay.is_some() => relay,
             (Some(added), _) => IpAddr::V4(added),
             (None, Some(bound)) if !bound.is_unspecified() => bound,
             _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
