@@ -14,7 +14,7 @@ use crate::scenario::model::SERVER;
 use crate::world::processes;
 use capture::listeners;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -34,15 +34,22 @@ pub(super) struct Owners {
     in_vain: usize,
     /// The tables of every computer: what `/proc/net` is there.
     tables: Vec<PathBuf>,
+    /// The address of the server's computer, where it is one of two: no other leads there.
+    servers: Option<IpAddr>,
 }
 
 impl Owners {
-    pub(super) fn new(recorder: &Rc<Recorder>, tables: Vec<PathBuf>) -> Self {
+    pub(super) fn new(
+        recorder: &Rc<Recorder>,
+        tables: Vec<PathBuf>,
+        servers: Option<IpAddr>,
+    ) -> Self {
         Owners {
             recorder: Rc::clone(recorder),
             known: BTreeMap::new(),
             in_vain: 0,
             tables,
+            servers,
         }
     }
 
@@ -81,20 +88,24 @@ impl Owners {
                 return Some(owner.clone());
             }
         }
-        let is_servers = ledger.actor(SERVER).is_some_and(|server| {
-            was_there(server, at_us)
-                && server
-                    .listening
-                    .iter()
-                    .any(|(found, local)| *found == transport && leads_to(*local, address))
-        });
+        let ip = address.ip().to_canonical();
+        // On the way to it, 127.0.0.1 is led astray on purpose.
+        let gets_there = self.servers.is_none_or(|own| own == ip || ip.is_loopback());
+        let is_servers = gets_there
+            && ledger.actor(SERVER).is_some_and(|server| {
+                was_there(server, at_us)
+                    && server
+                        .listening
+                        .iter()
+                        .any(|(found, local)| *found == transport && leads_to(*local, address))
+            });
         if is_servers {
             return Some(SERVER.to_owned());
         }
         if self.in_vain >= MOST_WALKS_IN_VAIN {
             return None;
         }
-        let owner = look_up(&ledger, &self.tables, transport, address);
+        let owner = look_up(&ledger, &self.tables, gets_there, transport, address);
         drop(ledger);
         match &owner {
             Some(_) => self.remember(transport, address, owner.as_ref()),
@@ -127,15 +138,18 @@ fn opens(crossing: &Crossing) -> bool {
     )
 }
 
-/// Whose socket the kernel's tables show at this address.
+/// Whose socket the kernel's tables show at this address. The first table is of the server's computer, which need not be
+/// the one the address leads to.
 fn look_up(
     ledger: &Ledger,
     tables: &[PathBuf],
+    gets_there: bool,
     transport: Transport,
     address: SocketAddr,
 ) -> Option<Actor> {
     let here: BTreeSet<u64> = tables
         .iter()
+        .filter(|folder| gets_there || *folder != &tables[0])
         .filter_map(|folder| listeners::table_in(folder).ok())
         .flatten()
         .filter(|socket| {

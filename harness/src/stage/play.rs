@@ -204,7 +204,9 @@ impl Play {
             tap::Source::Cable(_) => cable::INTERFACE,
         };
         let opened = if self.job.watch.granted {
-            let mut owners = Owners::new(&self.recorder, self.tables());
+            let two = self.job.wiring == Wiring::TwoComputers;
+            let servers = self.address.filter(|_| two).map(IpAddr::V4);
+            let mut owners = Owners::new(&self.recorder, self.tables(), servers);
             let frames = self.job.frames.clone();
             Tap::open(source, frames, &self.recorder, move |crossing, at_us| {
                 owners.attribute(crossing, at_us);
@@ -317,6 +319,7 @@ impl Play {
             Action::Restart => self.restart_server().await?,
             Action::Fault(fault) => {
                 // What was sent before is not to be counted.
+                self.settle(Some(QUIET), RESTLESS).await;
                 if let Some(tap) = &mut self.tap {
                     tap.catch_up().await;
                 }

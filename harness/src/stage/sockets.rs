@@ -292,9 +292,9 @@ impl Stream {
         tokio::pin!(over);
         over.as_mut().enable();
         let copied =
-            async { tokio::join!(self.read(&mut from, chunks), self.write(received, &mut to)) };
+            async { tokio::try_join!(self.read(&mut from, chunks), self.write(received, &mut to)) };
         let violent = tokio::select! {
-            (read, written) = copied => read.is_err() || written.is_err(),
+            copied = copied => copied.is_err(),
             () = &mut over => true,
         };
         if violent {

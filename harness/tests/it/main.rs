@@ -4,6 +4,7 @@
 //! instead.
 
 mod cli;
+mod faults;
 mod fixtures;
 mod hostile;
 mod models;

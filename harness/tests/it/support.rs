@@ -72,6 +72,16 @@ pub(crate) fn has_capture() -> bool {
         || skip("needs the right to capture in a network namespace (see `harness doctor`)")
 }
 
+/// Whether cables can be laid here.
+pub(crate) fn has_cables() -> bool {
+    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .arg("doctor")
+        .output()
+        .expect("the harness can be started");
+    String::from_utf8_lossy(&output.stdout).contains("\ncables: granted")
+        || skip("needs virtual Ethernet in a network namespace (see `harness doctor`)")
+}
+
 pub(crate) fn skip(why: &str) -> bool {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(
@@ -99,6 +109,14 @@ impl Copy {
         Copy { home, dir }
     }
 
+    /// An empty folder.
+    pub(crate) fn empty(name: &str) -> Self {
+        let home = TempDir::new().expect("a temporary folder can be made");
+        let dir = home.path().join(name);
+        std::fs::create_dir(&dir).expect("a folder can be made");
+        Copy { home, dir }
+    }
+
     /// Checks it and reads the JSON report.
     pub(crate) fn check(&self, arguments: &[&str]) -> Checked {
         self.check_by(harness(self.home.path()), arguments)
@@ -113,8 +131,14 @@ impl Copy {
         let output = harness
             .arg("check")
             .arg(&self.dir)
-            .args(["--seed", "1", "--format", "json"])
+            .args(["--format", "json"])
             .args(arguments)
+            .args(
+                (!arguments.contains(&"--seed"))
+                    .then_some(["--seed", "1"])
+                    .into_iter()
+                    .flatten(),
+            )
             .output()
             .expect("the harness can be started");
         Checked::read(output)
