@@ -663,6 +663,58 @@ fn a_conversation_that_is_over_is_forgotten_after_a_while() {
     assert_eq!(lab.recorder.retired.len(), 1);
 }
 
+#[test]
+fn datagrams_after_two_minutes_of_silence_are_a_new_conversation() {
+    let mut lab = Lab::new();
+    let (client, server) = (end("127.0.0.1:40000"), end("127.0.0.1:20001"));
+    let ask = |lab: &mut Lab| lab.push(Content::Datagram, client, server, b"SEND_TIME", 9);
+    ask(&mut lab);
+    lab.later(119_000);
+    ask(&mut lab);
+    assert!(lab.recorder.retired.is_empty());
+    lab.later(121_000);
+    ask(&mut lab);
+    let requests = lab.finish().retired;
+    let requests: Vec<u64> = requests.iter().map(|c| c.exchanges.requests).collect();
+    assert_eq!(requests, [2, 1]);
+}
+
+#[test]
+fn a_datagram_between_the_ends_of_a_connection_that_is_over_is_none_of_its() {
+    let mut lab = Lab::new();
+    lab.handshake();
+    lab.client(RST, 1, 0, "");
+    lab.push(Content::Datagram, end(CLIENT), end(SERVER), b"hello", 5);
+    let told = lab.finish();
+    let transports: Vec<Transport> = told.retired.iter().map(|c| c.transport).collect();
+    assert_eq!(transports, [Transport::Tcp, Transport::Udp]);
+    assert_eq!(told.retired[1].exchanges.requests, 1);
+}
+
+#[test]
+fn an_ipv4_address_is_the_same_however_it_is_written() {
+    let mut lab = Lab::new();
+    let mapped = ("[::ffff:127.0.0.1]:40000", "[::ffff:127.0.0.1]:20001");
+    for (client, server) in [("127.0.0.1:40000", "127.0.0.1:20001"), mapped] {
+        lab.push(Content::Datagram, end(client), end(server), b"hello", 5);
+    }
+    lab.push(
+        Content::Datagram,
+        end("[::1]:40000"),
+        end("[::1]:20001"),
+        b"hello",
+        5,
+    );
+    lab.push(
+        Content::Datagram,
+        end("[::1]:20001"),
+        end("[::1]:40000"),
+        b"hello",
+        5,
+    );
+    assert_eq!(lab.finish().retired.len(), 2);
+}
+
 /// What a client and a server say to each other, cut into segments.
 fn segments(texts: &[(bool, String)]) -> Vec<Sent> {
     let mut next = [1u32, 1];

@@ -12,7 +12,7 @@ use crate::decode::{Content, Packet, Segment, Transport, Unreachable};
 use crate::text::TextKind;
 use crate::time::Timestamp;
 use hashlink::LruCache;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug)]
@@ -36,28 +36,60 @@ impl Default for Limits {
 const LINGER: i64 = 2_000_000_000;
 /// How often it is looked for conversations to forget, in nanoseconds of the capture.
 const SWEEP: i64 = 50_000_000;
-/// A conversation without a word for so long is taken for over.
-const IDLE: i64 = 3_600_000_000_000;
+/// A connection without a word for so long is taken for over.
+const SILENT_TCP: i64 = 3_600_000_000_000;
+/// The same for datagrams, whose end nothing tells: routers that translate addresses remember an exchange for at least
+/// so long, too (RFC 4787 §4.3). What comes later begins a new conversation.
+const SILENT_UDP: i64 = 120_000_000_000;
 
-/// Addresses, ports and transport: the same for both directions.
+/// Addresses and ports of both ends: the same for both directions.
+///
+/// Found for every packet, so it is small and quick to compare where addresses are: nearly always in IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    low: (u128, u16),
-    high: (u128, u16),
-    transport: Transport,
+enum Key {
+    /// Address and port of each end in one number.
+    V4 { low: u64, high: u64 },
+    /// An IPv4 address that is written as one of IPv6 is one of IPv4 here.
+    V6 {
+        low: (Ipv6Addr, u16),
+        high: (Ipv6Addr, u16),
+    },
 }
 
 impl Key {
-    fn new(transport: Transport, a: SocketAddr, b: SocketAddr) -> Self {
-        let flat = |end: SocketAddr| match end.ip() {
-            IpAddr::V4(ip) => (u128::from(u32::from(ip)) | 0xffff << 32, end.port()),
-            IpAddr::V6(ip) => (u128::from(ip), end.port()),
-        };
+    fn new(a: &SocketAddr, b: &SocketAddr) -> Self {
+        match (a, b) {
+            (SocketAddr::V4(a), SocketAddr::V4(b)) => Self::v4(*a, *b),
+            _ => Self::other(a, b),
+        }
+    }
+
+    fn other(a: &SocketAddr, b: &SocketAddr) -> Self {
+        match (a.ip().to_canonical(), b.ip().to_canonical()) {
+            (IpAddr::V4(a_ip), IpAddr::V4(b_ip)) => Self::v4(
+                SocketAddrV4::new(a_ip, a.port()),
+                SocketAddrV4::new(b_ip, b.port()),
+            ),
+            (a_ip, b_ip) => {
+                let wide = |ip: IpAddr| match ip {
+                    IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                    IpAddr::V6(ip) => ip,
+                };
+                let (a, b) = ((wide(a_ip), a.port()), (wide(b_ip), b.port()));
+                Key::V6 {
+                    low: a.min(b),
+                    high: a.max(b),
+                }
+            }
+        }
+    }
+
+    fn v4(a: SocketAddrV4, b: SocketAddrV4) -> Self {
+        let flat = |end: SocketAddrV4| u64::from(end.ip().to_bits()) << 16 | u64::from(end.port());
         let (a, b) = (flat(a), flat(b));
-        Key {
+        Key::V4 {
             low: a.min(b),
             high: a.max(b),
-            transport,
         }
     }
 }
@@ -93,9 +125,11 @@ impl Entry {
 pub struct Tracker {
     ports: Vec<u16>,
     limits: Limits,
-    /// Conversations that go on, the one that spoke last at the back.
-    open: LruCache<Key, Box<Entry>>,
-    /// Conversations that are over.
+    /// Connections that go on, the one that spoke last at the back.
+    tcp: LruCache<Key, Box<Entry>>,
+    /// The same over UDP.
+    udp: LruCache<Key, Box<Entry>>,
+    /// Connections that are over.
     over: LruCache<Key, Box<Entry>>,
     next_id: u32,
     outbox: Outbox,
@@ -110,7 +144,8 @@ impl Tracker {
         Tracker {
             ports: ports.to_vec(),
             limits,
-            open: LruCache::new_unbounded(),
+            tcp: LruCache::new_unbounded(),
+            udp: LruCache::new_unbounded(),
             over: LruCache::new_unbounded(),
             next_id: 0,
             outbox: Outbox {
@@ -131,12 +166,12 @@ impl Tracker {
             self.retire_silent(sink);
         }
         let (transport, src, dst) = match &packet.content {
-            Content::Segment(_) => (Transport::Tcp, packet.src, packet.dst),
-            Content::Datagram => (Transport::Udp, packet.src, packet.dst),
+            Content::Segment(_) => (Transport::Tcp, &packet.src, &packet.dst),
+            Content::Datagram => (Transport::Udp, &packet.src, &packet.dst),
             // It comes back to the sender of what it is about.
-            Content::Unreachable(about) => (about.transport, about.target, about.sender),
+            Content::Unreachable(about) => (about.transport, &about.target, &about.sender),
         };
-        let key = Key::new(transport, src, dst);
+        let key = Key::new(src, dst);
         let mut notes = Notes::default();
         if let Content::Segment(segment) = &packet.content
             && segment.flags.has(Flags::SYN)
@@ -146,28 +181,37 @@ impl Tracker {
         }
         self.outbox.clear();
         let arrival = (number, time, src, packet);
-        if let Some(entry) = self.open.get_mut(&key) {
+        let open = match transport {
+            Transport::Tcp => &mut self.tcp,
+            Transport::Udp => &mut self.udp,
+        };
+        if let Some(entry) = open.get_mut(&key) {
             step(entry, arrival, notes, &mut self.outbox, sink);
             if entry.is_over()
-                && let Some(entry) = self.open.remove(&key)
+                && let Some(entry) = open.remove(&key)
             {
                 self.over.insert(key, entry);
             }
-        } else if let Some(entry) = self.over.get_mut(&key) {
+        } else if transport == Transport::Tcp
+            && let Some(entry) = self.over.get_mut(&key)
+        {
             step(entry, arrival, notes, &mut self.outbox, sink);
         } else {
-            if self.open.len() + self.over.len() >= self.limits.conversations {
+            if self.tcp.len() + self.udp.len() + self.over.len() >= self.limits.conversations {
                 self.retire_one(sink);
                 self.outbox.clear();
             }
-            let info = self.begin(number, time, transport, src, dst, packet);
+            let info = self.begin(number, time, transport, *src, *dst, packet);
             let transport = match transport {
                 Transport::Tcp => TransportState::Tcp(Tcp::new()),
                 Transport::Udp => TransportState::Udp(Udp::default()),
             };
             let mut entry = Box::new(Entry { info, transport });
             step(&mut entry, arrival, notes, &mut self.outbox, sink);
-            self.open.insert(key, entry);
+            match &entry.transport {
+                TransportState::Tcp(_) => self.tcp.insert(key, entry),
+                TransportState::Udp(_) => self.udp.insert(key, entry),
+            };
         }
     }
 
@@ -181,7 +225,7 @@ impl Tracker {
         if self.outbox.kept == 0 {
             return;
         }
-        for (_, entry) in self.open.iter_mut().chain(self.over.iter_mut()) {
+        for (_, entry) in self.tcp.iter_mut().chain(self.over.iter_mut()) {
             self.outbox.clear();
             if let TransportState::Tcp(tcp) = &mut entry.transport {
                 for stream in &mut tcp.streams {
@@ -199,7 +243,8 @@ impl Tracker {
     pub fn finish(&mut self, sink: &mut dyn Sink) {
         let mut rest: Vec<Box<Entry>> = Vec::new();
         rest.extend(self.over.drain().map(|(_, entry)| entry));
-        rest.extend(self.open.drain().map(|(_, entry)| entry));
+        rest.extend(self.tcp.drain().map(|(_, entry)| entry));
+        rest.extend(self.udp.drain().map(|(_, entry)| entry));
         rest.sort_by_key(|entry| entry.info.id);
         for entry in rest {
             retire(entry, self.now, &mut self.outbox, sink);
@@ -277,11 +322,11 @@ impl Tracker {
     fn retire_reopened(
         &mut self,
         key: &Key,
-        src: SocketAddr,
+        src: &SocketAddr,
         segment: &Segment,
         sink: &mut dyn Sink,
     ) -> bool {
-        let Some(entry) = self.open.peek(key).or_else(|| self.over.peek(key)) else {
+        let Some(entry) = self.tcp.peek(key).or_else(|| self.over.peek(key)) else {
             return false;
         };
         let reopened = match &entry.transport {
@@ -290,7 +335,7 @@ impl Tracker {
             }
             TransportState::Udp(_) => false,
         };
-        if reopened && let Some(entry) = self.open.remove(key).or_else(|| self.over.remove(key)) {
+        if reopened && let Some(entry) = self.tcp.remove(key).or_else(|| self.over.remove(key)) {
             retire(entry, self.now, &mut self.outbox, sink);
         }
         reopened
@@ -298,7 +343,11 @@ impl Tracker {
 
     /// Ends conversations that were over, or silent, for long enough.
     fn retire_silent(&mut self, sink: &mut dyn Sink) {
-        for (list, silence) in [(&mut self.over, LINGER), (&mut self.open, IDLE)] {
+        for (list, silence) in [
+            (&mut self.over, LINGER),
+            (&mut self.tcp, SILENT_TCP),
+            (&mut self.udp, SILENT_UDP),
+        ] {
             while let Some((_, entry)) = list.iter().next()
                 && self.now.nanos_since(entry.info.last) > silence
                 && let Some((_, entry)) = list.remove_lru()
@@ -310,14 +359,24 @@ impl Tracker {
 
     /// Ends the conversation that matters least: one that is over, else the one that was silent longest.
     fn retire_one(&mut self, sink: &mut dyn Sink) {
-        if let Some((_, entry)) = self.over.remove_lru().or_else(|| self.open.remove_lru()) {
+        let spoke = |list: &LruCache<Key, Box<Entry>>| {
+            let (_, entry) = list.iter().next()?;
+            Some(entry.info.last_number)
+        };
+        let list = match (spoke(&self.over), spoke(&self.tcp), spoke(&self.udp)) {
+            (Some(_), _, _) => &mut self.over,
+            (_, Some(tcp), Some(udp)) if udp < tcp => &mut self.udp,
+            (_, None, _) => &mut self.udp,
+            (_, Some(_), _) => &mut self.tcp,
+        };
+        if let Some((_, entry)) = list.remove_lru() {
             retire(entry, self.now, &mut self.outbox, sink);
         }
     }
 }
 
-fn direction_from(info: &Conversation, src: SocketAddr) -> Direction {
-    if src == info.client {
+fn direction_from(info: &Conversation, src: &SocketAddr) -> Direction {
+    if *src == info.client {
         Direction::ToServer
     } else {
         Direction::ToClient
@@ -327,7 +386,7 @@ fn direction_from(info: &Conversation, src: SocketAddr) -> Direction {
 /// One packet of a conversation.
 fn step(
     entry: &mut Entry,
-    (number, time, src, packet): (u64, Timestamp, SocketAddr, &Packet<'_>),
+    (number, time, src, packet): (u64, Timestamp, &SocketAddr, &Packet<'_>),
     mut notes: Notes,
     outbox: &mut Outbox,
     sink: &mut dyn Sink,

@@ -11,7 +11,7 @@ use crate::decode::{ChecksumOf, Content, Packet, Segment, Unreachable};
 use crate::source::file::{Damage, FileSource};
 use crate::time::Timestamp;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
@@ -35,8 +35,7 @@ struct Batch {
 struct Kept {
     number: u64,
     time: Timestamp,
-    src: SocketAddr,
-    dst: SocketAddr,
+    ends: Ends,
     content: KeptContent,
     payload: Place,
     payload_len: u32,
@@ -49,6 +48,29 @@ enum KeptContent {
     Datagram,
     /// Rare and large.
     Unreachable(Box<Unreachable<'static>>, Place),
+}
+
+/// Where it came from and where it went.
+enum Ends {
+    V4(SocketAddrV4, SocketAddrV4),
+    /// Rarer, and much larger.
+    Other(Box<(SocketAddr, SocketAddr)>),
+}
+
+impl Ends {
+    fn new(src: SocketAddr, dst: SocketAddr) -> Self {
+        match (src, dst) {
+            (SocketAddr::V4(src), SocketAddr::V4(dst)) => Ends::V4(src, dst),
+            other => Ends::Other(Box::new(other)),
+        }
+    }
+
+    fn get(&self) -> (SocketAddr, SocketAddr) {
+        match self {
+            Ends::V4(src, dst) => ((*src).into(), (*dst).into()),
+            Ends::Other(both) => **both,
+        }
+    }
 }
 
 /// Where octets are in a batch.
@@ -94,8 +116,7 @@ impl Batch {
         self.packets.push(Kept {
             number,
             time,
-            src: packet.src,
-            dst: packet.dst,
+            ends: Ends::new(packet.src, packet.dst),
             content,
             payload,
             payload_len: packet.payload_len,
@@ -115,9 +136,10 @@ impl Batch {
                     ..**about
                 }),
             };
+            let (src, dst) = kept.ends.get();
             let packet = Packet {
-                src: kept.src,
-                dst: kept.dst,
+                src,
+                dst,
                 content,
                 payload: self.at(kept.payload),
                 payload_len: kept.payload_len,

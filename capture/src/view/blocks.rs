@@ -1,28 +1,26 @@
 //! Gathers a view's text by conversation, so that conversations that overlap in time are read one after the other.
 //!
 //! Conversations are written in the order in which they began, as soon as they are complete and no earlier one is still
-//! going on. What waits for that is bounded: beyond [`MOST_BUFFERED`] complete ones are written out of order, and if that
-//! is not enough, the others in parts, each part with a heading of its own.
+//! going on. What waits for that is bounded: when complete ones come to more than [`MOST_COMPLETE`], all of them are
+//! written although an earlier one is still going on; and when everything that waits comes to more than
+//! [`MOST_BUFFERED`], the others are written in parts, each part with a heading of its own.
 
 use super::View;
+use super::pieces::{Chain, Pieces};
 use crate::conversation::{Conversation, Message, Sink, Step};
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
-use std::mem;
 
-/// Octets of memory that text may take while it waits. With less of it `talk` is a tenth faster, and tells twice as many
-/// conversations of a large file in parts.
+/// Octets of memory that text may take while it waits.
 pub const MOST_BUFFERED: usize = 8 << 20;
+/// Octets of memory that text of complete conversations may take: some twelve hundred of the lab's. What waits longer has
+/// left the processor's cache by the time it is written.
+pub const MOST_COMPLETE: usize = 1 << 20;
 /// What a block takes beside its text.
-const OVERHEAD: usize = 128;
-/// Text is handed on in pieces of about this size.
-const PIECE: usize = 64 << 10;
-/// Octets of text that most conversations of the lab come to.
-const USUAL: usize = 1 << 10;
-/// Emptied buffers that are kept for the next conversations (as many as wait at a time), and how large they may be.
-const MOST_SPARE: usize = 4096;
-const MOST_SPARE_SIZE: usize = 16 << 10;
+const OVERHEAD: usize = 64;
+/// Text is handed on in amounts of about this size.
+const AMOUNT: usize = 64 << 10;
 
 /// In which order text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +41,14 @@ pub struct Blocks {
     out: Vec<u8>,
     /// The keys are numbers of our own making, so a quick hash will do.
     blocks: HashMap<u32, Block, foldhash::fast::FixedState>,
+    /// Where the text of the blocks is.
+    pieces: Pieces,
+    /// What the view says before it is in its block; empty in between.
+    said: Vec<u8>,
     buffered: usize,
+    /// The blocks that are complete, and what they take.
+    complete: BTreeSet<u32>,
+    complete_size: usize,
     /// All conversations before this one are written.
     next: u32,
     newest: u32,
@@ -51,14 +56,12 @@ pub struct Blocks {
     current: Option<u32>,
     /// Conversations whose last words were said before they were forgotten.
     ended: HashSet<u32, foldhash::fast::FixedState>,
-    spare: Vec<Vec<u8>>,
     error: Option<io::Error>,
 }
 
 #[derive(Default)]
 struct Block {
-    text: Vec<u8>,
-    is_complete: bool,
+    text: Chain,
     /// A part of it was written already.
     in_parts: bool,
 }
@@ -66,14 +69,14 @@ struct Block {
 impl Block {
     /// Octets of memory it takes.
     fn size(&self) -> usize {
-        self.text.capacity() + OVERHEAD
+        self.text.size() + OVERHEAD
     }
 }
 
 impl Blocks {
     /// Writes what `view` says to `writer`.
     pub fn new(mut view: Box<dyn View>, order: Order, writer: Box<dyn Write>) -> Self {
-        let mut out = Vec::with_capacity(PIECE * 2);
+        let mut out = Vec::with_capacity(AMOUNT * 2);
         view.opening(&mut out);
         Blocks {
             view,
@@ -81,12 +84,15 @@ impl Blocks {
             writer,
             out,
             blocks: HashMap::default(),
+            pieces: Pieces::default(),
+            said: Vec::new(),
             buffered: 0,
+            complete: BTreeSet::new(),
+            complete_size: 0,
             next: 0,
             newest: 0,
             current: None,
             ended: HashSet::default(),
-            spare: Vec::new(),
             error: None,
         }
     }
@@ -150,7 +156,7 @@ impl Blocks {
                     self.current = Some(id);
                     self.ended.remove(&id);
                 }
-                if self.out.len() >= PIECE {
+                if self.out.len() >= AMOUNT {
                     self.hand_on();
                 }
             }
@@ -159,62 +165,61 @@ impl Blocks {
                 if is_new {
                     self.newest = id + 1;
                 }
-                let spare = &mut self.spare;
-                let before;
-                let block = match self.blocks.entry(id) {
+                let (block, before) = match self.blocks.entry(id) {
                     Entry::Occupied(entry) => {
                         let block = entry.into_mut();
-                        before = block.size();
-                        block
+                        let before = block.size();
+                        (block, before)
                     }
-                    Entry::Vacant(entry) => {
-                        before = 0;
-                        entry.insert(Block {
-                            text: spare.pop().unwrap_or_default(),
-                            ..Block::default()
-                        })
-                    }
+                    Entry::Vacant(entry) => (entry.insert(Block::default()), 0),
                 };
                 if is_new {
-                    view.begin(&mut block.text, conversation);
-                    if !block.text.is_empty() {
-                        // A view that has begun to tell will go on.
-                        block.text.reserve(USUAL);
-                    }
-                } else if block.text.is_empty() && block.in_parts {
-                    view.resume(&mut block.text, conversation);
+                    view.begin(&mut self.said, conversation);
+                } else if block.in_parts && block.text.is_empty() {
+                    view.resume(&mut self.said, conversation);
                 }
-                write(view, &mut block.text);
+                write(view, &mut self.said);
+                self.pieces.append(&mut block.text, &self.said);
+                self.said.clear();
                 self.buffered += block.size() - before;
             }
         }
     }
 
-    /// Writes the conversations that are complete, from the oldest on.
-    fn write_complete(&mut self) {
+    /// A conversation is complete: writes it and those that waited for it, unless an earlier one is still going on.
+    fn complete(&mut self, id: u32) {
+        let Some(block) = self.blocks.get(&id) else {
+            return;
+        };
+        self.complete_size += block.size();
+        self.complete.insert(id);
         // Conversations that are not shown never have a block.
         self.advance();
-        while let Some(block) = self.blocks.get(&self.next) {
-            if !block.is_complete {
-                return;
-            }
-            let id = self.next;
-            self.write_block(id);
+        while self.complete.first() == Some(&self.next) {
+            self.write_first_complete();
             self.advance();
+        }
+        if self.complete_size > MOST_COMPLETE {
+            self.write_all_complete();
         }
     }
 
-    fn write_block(&mut self, id: u32) {
-        let Some(mut block) = self.blocks.remove(&id) else {
+    fn write_all_complete(&mut self) {
+        while !self.complete.is_empty() {
+            self.write_first_complete();
+        }
+        self.advance();
+    }
+
+    fn write_first_complete(&mut self) {
+        let id = self.complete.pop_first();
+        let Some(mut block) = id.and_then(|id| self.blocks.remove(&id)) else {
             return;
         };
         self.buffered -= block.size();
-        self.out.extend_from_slice(&block.text);
-        if self.spare.len() < MOST_SPARE && block.text.capacity() <= MOST_SPARE_SIZE {
-            block.text.clear();
-            self.spare.push(block.text);
-        }
-        if self.out.len() >= PIECE {
+        self.complete_size -= block.size();
+        self.pieces.drain(&mut block.text, &mut self.out);
+        if self.out.len() >= AMOUNT {
             self.hand_on();
         }
     }
@@ -227,29 +232,23 @@ impl Blocks {
 
     /// Too much waits: complete conversations go first, then parts of the others.
     fn make_room(&mut self) {
-        let mut ids: Vec<u32> = self.blocks.keys().copied().collect();
-        ids.sort_unstable();
-        for id in &ids {
-            if self.blocks.get(id).is_some_and(|block| block.is_complete) {
-                self.write_block(*id);
-            }
-        }
-        if self.buffered > MOST_BUFFERED / 2 {
+        self.write_all_complete();
+        if self.buffered > MOST_BUFFERED {
+            let mut ids: Vec<u32> = self.blocks.keys().copied().collect();
+            ids.sort_unstable();
             for id in &ids {
                 let Some(block) = self.blocks.get_mut(id) else {
                     continue;
                 };
                 let before = block.size();
-                let text = mem::take(&mut block.text);
+                self.pieces.drain(&mut block.text, &mut self.out);
                 block.in_parts = true;
                 self.buffered -= before - block.size();
-                self.out.extend_from_slice(&text);
-                if self.out.len() >= PIECE {
+                if self.out.len() >= AMOUNT {
                     self.hand_on();
                 }
             }
         }
-        self.advance();
     }
 }
 
@@ -283,10 +282,7 @@ impl Sink for Blocks {
             return;
         }
         self.write(conversation, |view, out| view.end(out, conversation));
-        if let Some(block) = self.blocks.get_mut(&conversation.id) {
-            block.is_complete = true;
-            self.write_complete();
-        }
+        self.complete(conversation.id);
     }
 }
 
@@ -351,5 +347,31 @@ mod tests {
     fn a_connection_that_is_not_over_gets_its_verdict_when_it_is_forgotten() {
         let half = Scene::tcp().handshake().closes(Role::Client);
         assert_eq!(shown_as_it_happens(&half).0, 0);
+    }
+
+    #[test]
+    fn a_conversation_that_goes_on_holds_the_others_up_for_a_while_and_is_told_in_one_piece() {
+        let page = Page::default();
+        let view = Box::new(Talk::new(Style::default()));
+        let mut blocks = Blocks::new(view, Order::ByConversation, Box::new(page.clone()));
+        let open = Scene::tcp().id(0).handshake();
+        open.feed_steps(&mut blocks);
+        let tell = |blocks: &mut Blocks, ids: std::ops::Range<u32>| {
+            for id in ids {
+                let hello = Scene::tcp().id(id).handshake().says(Role::Client, b"hi\n");
+                hello.closes(Role::Client).closes(Role::Server).feed(blocks);
+            }
+            blocks.flush().expect("a page takes everything");
+        };
+        tell(&mut blocks, 1..100);
+        assert_eq!(page.verdicts(), 0);
+        tell(&mut blocks, 100..3_000);
+        assert!(page.verdicts() > 1_000);
+        blocks.retired(&open.conversation);
+        blocks.flush().expect("a page takes everything");
+        let text = String::from_utf8(page.0.lock().expect("nobody panics").clone());
+        let text = text.expect("text");
+        let headings = text.matches("Conversation ").count();
+        assert_eq!((headings, text.matches("continued").count()), (3_000, 0));
     }
 }

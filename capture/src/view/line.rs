@@ -4,7 +4,7 @@
 //! so this is where its time goes.
 
 use super::Style;
-use crate::conversation::{Conversation, Direction, Message, Role};
+use crate::conversation::{Conversation, Direction, Flags, Message, Role};
 use crate::decode::Transport;
 use crate::text::{self, Prefix, TextKind};
 use std::net::SocketAddr;
@@ -13,8 +13,16 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// Most octets of one message that a line shows; how many more there are is said.
 pub(super) const MOST_OCTETS: usize = 400;
 
-/// Most digits of a 64-bit number.
-const DIGITS: usize = 20;
+/// `00` to `99`: two digits for one division.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 /// A whole number that can be written.
 pub(super) trait Number {
@@ -49,21 +57,28 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: impl Number) {
     push_digits(out, number);
 }
 
-/// Digits, written where they stay. Room for the longest number is made and cut back: the compiler knows how to make a
-/// room of fixed size quickly.
+/// Digits, as few as it takes. Pieces of a fixed length are what the compiler can append quickly.
 fn push_digits(out: &mut Vec<u8>, number: u64) {
-    if number < 10 {
-        out.push(b'0' + number as u8);
-        return;
+    match number {
+        0..10 => out.push(b'0' + number as u8),
+        10..100 => out.extend_from_slice(&PAIRS[number as usize]),
+        100..1_000 => {
+            let [_, digits @ ..] = four_digits(number);
+            out.extend_from_slice(&digits);
+        }
+        1_000..10_000 => out.extend_from_slice(&four_digits(number)),
+        _ => {
+            push_digits(out, number / 10_000);
+            out.extend_from_slice(&four_digits(number));
+        }
     }
-    let start = out.len();
-    out.extend_from_slice(&[b'0'; DIGITS]);
-    out.truncate(start + digits(number));
-    let mut rest = number;
-    for place in out[start..].iter_mut().rev() {
-        *place = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
+}
+
+/// The last four digits of a number.
+fn four_digits(number: u64) -> [u8; 4] {
+    let number = (number % 10_000) as usize;
+    let ([a, b], [c, d]) = (PAIRS[number / 100], PAIRS[number % 100]);
+    [a, b, c, d]
 }
 
 /// How many digits a number has.
@@ -80,6 +95,14 @@ pub(super) fn push_number_right(out: &mut Vec<u8>, number: u64, width: usize) {
 /// So many blanks.
 pub(super) fn push_blanks(out: &mut Vec<u8>, count: usize) {
     out.resize(out.len() + count, b' ');
+}
+
+/// Blanks up to the end of a column of `WIDTH` that began at `start`; none where what is in it is longer.
+pub(super) fn push_blanks_to<const WIDTH: usize>(out: &mut Vec<u8>, start: usize) {
+    // As with digits: a fixed number, and then cut back.
+    let end = out.len().max(start + WIDTH);
+    out.extend_from_slice(&[b' '; WIDTH]);
+    out.truncate(end);
 }
 
 /// Text, left-aligned in `width` columns of a terminal. Longer text is not cut.
@@ -106,11 +129,7 @@ pub(super) fn push_seconds(out: &mut Vec<u8>, nanos: i64, width: usize) {
     }
     push_number(out, micros / 1_000_000);
     let mut decimals = *b".000000";
-    let mut rest = micros % 1_000_000;
-    for place in decimals[1..].iter_mut().rev() {
-        *place = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
+    put_pairs(&mut decimals[1..], (micros % 1_000_000) as u32);
     out.extend_from_slice(&decimals);
     let missing = width.saturating_sub(out.len() - start);
     if missing > 0 {
@@ -125,40 +144,65 @@ pub(super) fn push_seconds(out: &mut Vec<u8>, nanos: i64, width: usize) {
 pub(super) fn push_start(out: &mut Vec<u8>, number: u64, nanos: i64) {
     /// Columns of a number, when it is not longer.
     const NUMBER: usize = 6;
-    /// Where the longest usual number, the whole seconds and their decimals end.
-    const ENDS: [usize; 3] = [9, 14, 21];
-    const LIMIT: u32 = 1_000_000_000;
-    let micros = u32::try_from(nanos / 1_000).ok().filter(|_| nanos >= 0);
-    match (u32::try_from(number), micros) {
-        (Ok(number), Some(micros)) if number < LIMIT && micros < LIMIT => {
-            let mut line = *b"              .        ";
-            let first = put_digits(&mut line[..ENDS[0]], number);
-            put_digits(&mut line[..ENDS[1]], micros / 1_000_000);
-            // The digit in front keeps zeros; the dot goes over it.
-            put_digits(&mut line[..ENDS[2]], 1_000_000 + micros % 1_000_000);
-            line[ENDS[1]] = b'.';
-            out.extend_from_slice(&line[first.min(ENDS[0] - NUMBER)..]);
-        }
-        _ => {
-            push_number_right(out, number, NUMBER);
-            out.extend_from_slice(b"  ");
-            push_seconds(out, nanos, 10);
-            out.extend_from_slice(b"  ");
-        }
+    const MOST_NUMBER: u64 = 99_999_999;
+    const MOST_MICROS: u64 = 999_999_999;
+    let micros = nanos.max(0).unsigned_abs() / 1_000;
+    if nanos >= 0 && number <= MOST_NUMBER && micros <= MOST_MICROS {
+        let mut line = *b"00000000 0000.000000  ";
+        put_pairs(&mut line[..8], number as u32);
+        put_pairs(&mut line[9..13], micros as u32 / 1_000_000);
+        put_pairs(&mut line[14..20], micros as u32 % 1_000_000);
+        let start = blank_zeros(&mut line[..7]);
+        blank_zeros(&mut line[9..12]);
+        out.extend_from_slice(&line[start.min(8 - NUMBER)..]);
+    } else {
+        push_number_right(out, number, NUMBER);
+        out.extend_from_slice(b"  ");
+        push_seconds(out, nanos, 10);
+        out.extend_from_slice(b"  ");
     }
 }
 
-/// Writes the digits of a number to the end of `room`, which has to be long enough; says where they begin.
-fn put_digits(room: &mut [u8], number: u32) -> usize {
+/// Writes the last digits of a number, an even count of them.
+fn put_pairs(room: &mut [u8], number: u32) {
     let mut rest = number;
-    for place in (0..room.len()).rev() {
-        room[place] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return place;
+    for pair in room.as_chunks_mut().0.iter_mut().rev() {
+        *pair = PAIRS[(rest % 100) as usize];
+        rest /= 100;
+    }
+}
+
+/// Puts blanks for the zeros that a number begins with; says how many.
+fn blank_zeros(digits: &mut [u8]) -> usize {
+    let mut count = 0;
+    for digit in digits.iter_mut().take_while(|digit| **digit == b'0') {
+        *digit = b' ';
+        count += 1;
+    }
+    count
+}
+
+/// The control bits in the order in which they stand in a segment: `SYN, ACK`.
+pub(super) fn push_flags(out: &mut Vec<u8>, flags: Flags) {
+    const SYN_ACK: Flags = Flags::SYN.and(Flags::ACK);
+    const PSH_ACK: Flags = Flags::PSH.and(Flags::ACK);
+    const FIN_ACK: Flags = Flags::FIN.and(Flags::ACK);
+    // Nearly every segment has one of these.
+    match flags {
+        Flags::SYN => out.extend_from_slice(b"SYN"),
+        Flags::ACK => out.extend_from_slice(b"ACK"),
+        SYN_ACK => out.extend_from_slice(b"SYN, ACK"),
+        PSH_ACK => out.extend_from_slice(b"PSH, ACK"),
+        FIN_ACK => out.extend_from_slice(b"FIN, ACK"),
+        flags => {
+            for (place, name) in flags.names().enumerate() {
+                if place > 0 {
+                    out.extend_from_slice(b", ");
+                }
+                out.extend_from_slice(name.as_bytes());
+            }
         }
     }
-    0
 }
 
 /// A number of things: `1 octet`, `2 octets`.
@@ -248,11 +292,21 @@ pub(super) fn push_way(
     conversation: &Conversation,
     direction: Direction,
 ) {
-    let from = style.names.of(conversation, direction.sender());
-    let to = style.names.of(conversation, direction.sender().peer());
-    out.extend_from_slice(from.as_bytes());
+    if style.names.is_empty() {
+        out.extend_from_slice(match direction {
+            Direction::ToServer => "client → server".as_bytes(),
+            Direction::ToClient => "server → client".as_bytes(),
+        });
+        return;
+    }
+    push_name(out, style, conversation, direction.sender());
     out.extend_from_slice(" → ".as_bytes());
-    out.extend_from_slice(to.as_bytes());
+    push_name(out, style, conversation, direction.sender().peer());
+}
+
+/// The name of one part.
+pub(super) fn push_name(out: &mut Vec<u8>, style: &Style, conversation: &Conversation, role: Role) {
+    out.extend_from_slice(style.names.of(conversation, role).as_bytes());
 }
 
 /// The name of one part.
@@ -566,6 +620,50 @@ mod tests {
             "61.000002"
         );
         assert_eq!(written(|out| push_seconds(out, -1_500_000, 0)), "-0.001500");
+    }
+
+    #[test]
+    fn numbers_have_all_their_digits() {
+        for number in [
+            0,
+            9,
+            10,
+            99,
+            100,
+            999,
+            1_000,
+            9_999,
+            10_000,
+            100_203,
+            99_999_999,
+            100_000_000,
+            u64::MAX,
+        ] {
+            assert_eq!(written(|out| push_number(out, number)), format!("{number}"));
+        }
+        assert_eq!(
+            written(|out| push_number(out, i64::MIN)),
+            format!("{}", i64::MIN)
+        );
+    }
+
+    #[test]
+    fn a_line_begins_with_number_and_time() {
+        #[track_caller]
+        fn check(number: u64, micros: i64, expected: &str) {
+            assert_eq!(
+                written(|out| push_start(out, number, micros * 1_000)),
+                expected
+            );
+        }
+        check(1, 0, "     1    0.000000  ");
+        check(1_000, 10_000_001, "  1000   10.000001  ");
+        check(999_999, 999_999_999, "999999  999.999999  ");
+        check(1_000_000, 1_000_000_000, "1000000  1000.000000  ");
+        check(1_234_567, 100_020_003, "1234567  100.020003  ");
+        check(99_999_999, 0, "99999999    0.000000  ");
+        check(100_000_000, 0, "100000000    0.000000  ");
+        check(7, -1, "     7   -0.000001  ");
     }
 
     #[test]

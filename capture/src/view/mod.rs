@@ -4,7 +4,7 @@
 //! text from the wire is made safe by [`crate::text`] before it is written.
 //!
 //! - [`blocks`]: gathers a view's text by conversation, so that conversations that overlap in time are read one
-//!   after the other.
+//!   after the other; `pieces`: the memory for it.
 //! - [`talk`], [`segments`], [`ladder`], [`follow`], [`summary`], [`report`]: the views; [`json`]: JSON lines.
 //! - [`svg`]: the ladder as a picture. [`explain`]: the teaching notes. `line`: columns and numbers.
 
@@ -14,6 +14,7 @@ pub mod follow;
 pub mod json;
 pub mod ladder;
 mod line;
+mod pieces;
 pub mod report;
 pub mod segments;
 pub mod summary;
@@ -126,9 +127,14 @@ impl Names {
         Ok(())
     }
 
+    /// Whether the user gave none.
+    pub fn is_empty(&self) -> bool {
+        self.by_port.is_empty() && self.by_address.is_empty()
+    }
+
     /// What to call one part of a conversation: the user's name for it, or `client`, `server`.
     pub fn of<'a>(&'a self, conversation: &Conversation, role: Role) -> &'a str {
-        if self.by_port.is_empty() && self.by_address.is_empty() {
+        if self.is_empty() {
             return role.name();
         }
         let end = conversation.end(role);

@@ -4,8 +4,8 @@
 //! number as well, so that every other can be worked out.
 
 use super::line::{
-    MOST_OCTETS, alarm, colour, dim, plain, push_address, push_blanks, push_number, push_octets,
-    push_start,
+    MOST_OCTETS, alarm, colour, dim, plain, push_address, push_blanks, push_flags, push_number,
+    push_octets, push_start,
 };
 use super::{Style, View};
 use crate::conversation::{Conversation, Flags, Message, Note, Role, Step, StepKind};
@@ -51,12 +51,7 @@ impl View for Segments {
         match step.kind {
             StepKind::Segment(facts) => {
                 let start = out.len();
-                for (place, name) in facts.flags.names().enumerate() {
-                    if place > 0 {
-                        out.extend_from_slice(b", ");
-                    }
-                    out.extend_from_slice(name.as_bytes());
-                }
+                push_flags(out, facts.flags);
                 push_blanks(out, FLAGS.saturating_sub(out.len() - start));
                 plain(out, style);
                 out.extend_from_slice(b" seq=");

@@ -6,8 +6,9 @@
 
 use super::explain::{Given, Lesson};
 use super::line::{
-    MOST_OCTETS, alarm, bold, colour, dim, plain, prefix, push_address, push_blanks, push_count,
-    push_hex_dump, push_message, push_number, push_start, push_way,
+    MOST_OCTETS, alarm, bold, colour, dim, plain, prefix, push_address, push_blanks,
+    push_blanks_to, push_count, push_flags, push_hex_dump, push_message, push_name, push_number,
+    push_start, push_way,
 };
 use super::verdict;
 use super::{Style, View};
@@ -28,10 +29,38 @@ const NARROW: usize = 120;
 const INDENT: usize = 20;
 /// Columns of the column with the socket call.
 const CALL: usize = 10;
+/// Blanks between that and what there is to say.
+const AFTER_CALL: usize = 1;
 /// Octets of a segment that no Ethernet takes in one piece.
 const BIG_SEGMENT: u32 = 9_000;
 /// Rows of a hex dump.
 const DUMP_ROWS: usize = 4;
+
+/// The socket call behind a step.
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    /// The system does it by itself.
+    None,
+    Connect,
+    Accept,
+    Send,
+    SendTo,
+    Close,
+}
+
+impl Call {
+    /// Its column with the blanks after it.
+    const fn column(self) -> &'static [u8; CALL + AFTER_CALL] {
+        match self {
+            Call::None => b"           ",
+            Call::Connect => b"connect()  ",
+            Call::Accept => b"accept()   ",
+            Call::Send => b"send()     ",
+            Call::SendTo => b"sendto()   ",
+            Call::Close => b"close()    ",
+        }
+    }
+}
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -68,18 +97,25 @@ impl Talk {
     }
 
     /// The column that says what was sent, and the one with the call.
-    fn what(&self, out: &mut Vec<u8>, call: &str, what: impl FnOnce(&mut Vec<u8>)) {
+    fn what(&self, out: &mut Vec<u8>, call: Call, what: impl FnOnce(&mut Vec<u8>)) {
         let start = out.len();
         what(out);
-        let written = out.len() - start;
-        if self.is_narrow() && call.is_empty() {
+        let column = call.column();
+        let (name, blanks) = column.split_at(column.trim_ascii_end().len());
+        if !self.is_narrow() && !self.style.colour {
+            push_blanks_to::<WHAT>(out, start);
+            out.push(b' ');
+            out.extend_from_slice(column);
+            return;
+        }
+        if self.is_narrow() && name.is_empty() {
             plain(out, &self.style);
         } else {
-            push_blanks(out, WHAT.saturating_sub(written));
+            push_blanks_to::<WHAT>(out, start);
             plain(out, &self.style);
             out.push(b' ');
             dim(out, &self.style);
-            out.extend_from_slice(call.as_bytes());
+            out.extend_from_slice(name);
             plain(out, &self.style);
         }
         if self.is_narrow() {
@@ -87,7 +123,7 @@ impl Talk {
             out.push(b'\n');
             push_blanks(out, INDENT);
         } else {
-            push_blanks(out, CALL.saturating_sub(call.len()) + 1);
+            out.extend_from_slice(blanks);
         }
     }
 
@@ -97,17 +133,22 @@ impl Talk {
         out: &mut Vec<u8>,
         conversation: &Conversation,
         step: &Step<'_>,
-        call: &str,
+        call: Call,
         sentence: impl FnOnce(&mut Vec<u8>),
     ) {
+        self.columns(out, conversation, step, call);
+        sentence(out);
+        out.push(b'\n');
+    }
+
+    /// Everything in front of the sentence.
+    fn columns(&self, out: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>, call: Call) {
         self.line(out, conversation, (step.number, step.time), step.direction);
         self.what(out, call, |out| match step.kind {
             StepKind::Segment(facts) => push_flags(out, facts.flags),
             StepKind::Datagram => push_count(out, step.payload_len.into(), "octet"),
             StepKind::Unreachable(_) => out.extend_from_slice(b"ICMP"),
         });
-        sentence(out);
-        out.push(b'\n');
     }
 
     fn message(
@@ -125,7 +166,7 @@ impl Talk {
                 (message.last_number, message.time),
                 message.direction,
             );
-            let call = if is_udp { "sendto()" } else { "send()" };
+            let call = if is_udp { Call::SendTo } else { Call::Send };
             self.what(out, call, |out| {
                 push_count(out, message.octets.len() as u64, "octet");
             });
@@ -219,7 +260,7 @@ impl Talk {
         match nth {
             1 => {
                 let also = conversation.opening[0].is_some_and(|first| first.number != step.number);
-                self.tell(out, conversation, step, "connect()", |out| {
+                self.tell(out, conversation, step, Call::Connect, |out| {
                     self.push_sender(out, conversation, step);
                     out.extend_from_slice(if also {
                         b" asks to open at the same time: SYN, its first number is 0"
@@ -230,7 +271,7 @@ impl Talk {
                 self.explain(out, Lesson::Syn);
             }
             2 => {
-                self.tell(out, conversation, step, "", |out| {
+                self.tell(out, conversation, step, Call::None, |out| {
                     self.push_sender(out, conversation, step);
                     out.extend_from_slice(b" agrees: its first number is 0; it ");
                     push_expects(out, facts);
@@ -238,7 +279,7 @@ impl Talk {
                 self.explain(out, Lesson::SynAck);
             }
             _ => {
-                self.tell(out, conversation, step, "accept()", |out| {
+                self.tell(out, conversation, step, Call::Accept, |out| {
                     self.push_sender(out, conversation, step);
                     out.push(b' ');
                     push_expects(out, facts);
@@ -250,8 +291,7 @@ impl Talk {
     }
 
     fn push_sender(&self, out: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>) {
-        let name = self.style.names.of(conversation, step.direction.sender());
-        out.extend_from_slice(name.as_bytes());
+        push_name(out, &self.style, conversation, step.direction.sender());
     }
 
     /// What went otherwise than usual: a line each.
@@ -285,7 +325,7 @@ impl Talk {
 
     fn trouble(&self, out: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>, note: Note) {
         self.line(out, conversation, (step.number, step.time), step.direction);
-        self.what(out, "", |out| match step.kind {
+        self.what(out, Call::None, |out| match step.kind {
             StepKind::Segment(facts) if step.payload_len == 0 => push_flags(out, facts.flags),
             _ => push_count(out, step.payload_len.into(), "octet"),
         });
@@ -296,31 +336,25 @@ impl Talk {
     }
 
     /// The segments that end a connection, after what they carry.
-    fn ending(
-        &mut self,
-        out: &mut Vec<u8>,
-        conversation: &Conversation,
-        step: &Step<'_>,
-        facts: &SegmentFacts,
-    ) {
+    fn ending(&mut self, out: &mut Vec<u8>, conversation: &Conversation, step: &Step<'_>) {
         for note in step.notes.iter() {
             match note {
                 Note::Teardown(1) => {
-                    self.tell(out, conversation, step, "close()", |out| {
+                    self.tell(out, conversation, step, Call::Close, |out| {
                         self.push_sender(out, conversation, step);
                         out.extend_from_slice(b" closes first: FIN, it has no more to say");
                     });
                     self.explain(out, Lesson::Fin);
                 }
                 Note::Teardown(_) => {
-                    self.tell(out, conversation, step, "close()", |out| {
+                    self.tell(out, conversation, step, Call::Close, |out| {
                         self.push_sender(out, conversation, step);
                         out.extend_from_slice(b" closes too: FIN");
                     });
                     self.explain(out, Lesson::TimeWait);
                 }
                 Note::Refused => {
-                    self.tell(out, conversation, step, "", |out| {
+                    self.tell(out, conversation, step, Call::None, |out| {
                         out.extend_from_slice(b"nobody listens on tcp ");
                         push_address(out, conversation.server);
                         out.extend_from_slice(b": the connection is refused");
@@ -328,7 +362,7 @@ impl Talk {
                     self.explain(out, Lesson::Refused);
                 }
                 Note::Reset => {
-                    self.tell(out, conversation, step, "", |out| {
+                    self.tell(out, conversation, step, Call::None, |out| {
                         self.push_sender(out, conversation, step);
                         out.extend_from_slice(b" cuts the connection off: RST");
                     });
@@ -337,13 +371,21 @@ impl Talk {
                 _ => {}
             }
         }
-        // The last segment of a proper end carries nothing but the acknowledgment of the second FIN.
+    }
+
+    /// The last segment of a proper end carries nothing but the acknowledgment of the second FIN.
+    fn last_ack(
+        &self,
+        out: &mut Vec<u8>,
+        conversation: &Conversation,
+        step: &Step<'_>,
+        facts: &SegmentFacts,
+    ) {
         if facts.flags == Flags::ACK
             && step.payload_len == 0
-            && step.notes.is_empty()
             && is_last_ack(conversation, step.direction)
         {
-            self.tell(out, conversation, step, "", |out| {
+            self.tell(out, conversation, step, Call::None, |out| {
                 self.push_sender(out, conversation, step);
                 out.extend_from_slice(b" has received that: the connection is over");
             });
@@ -377,7 +419,7 @@ impl View for Talk {
             self.message(out, conversation, message, None);
         }
         if let StepKind::Unreachable(reason) = step.kind {
-            self.tell(out, conversation, step, "", |out| {
+            self.tell(out, conversation, step, Call::None, |out| {
                 out.extend_from_slice(verdict::unreachable(conversation, reason).as_bytes());
             });
             self.explain(out, Lesson::PortUnreachable);
@@ -417,7 +459,11 @@ impl View for Talk {
                     self.explain(out, Lesson::BigSegment);
                 }
             }
-            self.ending(out, conversation, step, &facts);
+            if step.notes.is_empty() {
+                self.last_ack(out, conversation, step, &facts);
+            } else {
+                self.ending(out, conversation, step);
+            }
         }
     }
 
@@ -492,16 +538,6 @@ fn push_expects(out: &mut Vec<u8>, facts: &SegmentFacts) {
     if ack > 1 {
         out.extend_from_slice(b" + ");
         push_count(out, ack.unsigned_abs() - 1, "octet");
-    }
-}
-
-/// `SYN, ACK`.
-fn push_flags(out: &mut Vec<u8>, flags: Flags) {
-    for (place, name) in flags.names().enumerate() {
-        if place > 0 {
-            out.extend_from_slice(b", ");
-        }
-        out.extend_from_slice(name.as_bytes());
     }
 }
 

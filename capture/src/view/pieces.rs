@@ -1,0 +1,143 @@
+//! Many texts that grow side by side, in memory that they take from one another.
+//!
+//! A text is a chain of pieces, all equally long. Pieces that a text no longer needs are the first that another gets: they
+//! are still in the processor's cache, and nothing is ever moved because a text has grown.
+
+/// Octets of memory that a piece takes: four cache lines.
+pub(super) const PIECE: usize = 256;
+/// Octets of text that fit into one: what its place in the chain leaves.
+const ROOM: usize = PIECE - size_of::<u32>();
+
+/// One text: where in [`Pieces`] its chain begins and ends.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    first: u32,
+    last: u32,
+    /// Octets of text.
+    len: usize,
+}
+
+impl Chain {
+    /// Whether there is no text.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Octets of memory that it takes.
+    pub(super) fn size(&self) -> usize {
+        self.len.div_ceil(ROOM) * PIECE
+    }
+}
+
+/// The pieces of all chains.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    all: Vec<Piece>,
+    /// Those that belong to no chain, the last that was given back on top.
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    octets: [u8; ROOM],
+    /// The place of the next one in its chain; means nothing in the last one.
+    next: u32,
+}
+
+impl Pieces {
+    /// Appends to a text.
+    pub(super) fn append(&mut self, chain: &mut Chain, mut octets: &[u8]) {
+        while !octets.is_empty() {
+            let start = chain.len % ROOM;
+            if start == 0 {
+                self.lengthen(chain);
+            }
+            let part = octets.len().min(ROOM - start);
+            let piece = &mut self.all[chain.last as usize];
+            piece.octets[start..start + part].copy_from_slice(&octets[..part]);
+            chain.len += part;
+            octets = &octets[part..];
+        }
+    }
+
+    /// Moves a text to the end of `out`. The chain is empty then.
+    pub(super) fn drain(&mut self, chain: &mut Chain, out: &mut Vec<u8>) {
+        let (mut rest, mut place) = (std::mem::take(&mut chain.len), chain.first);
+        while rest > 0 {
+            let piece = &self.all[place as usize];
+            let part = rest.min(ROOM);
+            out.extend_from_slice(&piece.octets[..part]);
+            self.free.push(place);
+            rest -= part;
+            place = piece.next;
+        }
+    }
+
+    /// Puts another piece at the end of a chain.
+    fn lengthen(&mut self, chain: &mut Chain) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.all.push(Piece {
+                octets: [0; ROOM],
+                next: 0,
+            });
+            // Memory for 2³² pieces is a terabyte, and views have a limit far below.
+            (self.all.len() - 1) as u32
+        });
+        if chain.is_empty() {
+            chain.first = place;
+        } else {
+            self.all[chain.last as usize].next = place;
+        }
+        chain.last = place;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_was_given_back_is_used_again() {
+        let mut pieces = Pieces::default();
+        let mut out = Vec::new();
+        for round in 1..=3 {
+            let mut chain = Chain::default();
+            pieces.append(&mut chain, &[b'a'; ROOM + 1]);
+            assert_eq!(chain.size(), 2 * PIECE);
+            pieces.drain(&mut chain, &mut out);
+            assert!(chain.is_empty());
+            assert_eq!(chain.size(), 0);
+            assert_eq!((pieces.all.len(), pieces.free.len()), (2, 2));
+            assert_eq!(out.len(), round * (ROOM + 1));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn texts_that_grow_side_by_side_do_not_mix(
+            parts in proptest::collection::vec((0..4usize, 0..3 * ROOM, any::<bool>()), 0..64),
+        ) {
+            let mut pieces = Pieces::default();
+            let mut chains: [(Chain, Vec<u8>); 4] = Default::default();
+            for (nth, (which, len, ends)) in parts.into_iter().enumerate() {
+                let (chain, expected) = &mut chains[which];
+                let part = vec![nth as u8; len];
+                pieces.append(chain, &part);
+                expected.extend_from_slice(&part);
+                if ends {
+                    let mut out = Vec::new();
+                    pieces.drain(chain, &mut out);
+                    prop_assert_eq!(&out, &*expected);
+                    expected.clear();
+                }
+            }
+            for (mut chain, expected) in chains {
+                let mut out = Vec::new();
+                pieces.drain(&mut chain, &mut out);
+                prop_assert_eq!(out, expected);
+            }
+            prop_assert_eq!(pieces.free.len(), pieces.all.len());
+        }
+    }
+}
