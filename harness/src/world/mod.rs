@@ -5,6 +5,7 @@
 //! [`traffic`] read the kernel's tables, [`capture::listeners`] its sockets.
 
 pub mod isolation;
+pub mod keeper;
 pub mod ports;
 pub mod processes;
 pub mod sandbox;
