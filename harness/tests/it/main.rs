@@ -4,6 +4,7 @@
 //! instead.
 
 mod cli;
+mod container;
 mod fixtures;
 mod hostile;
 mod models;
