@@ -24,15 +24,23 @@ const BUILD_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// How much of a build's output is kept: the end of it.
 const BUILD_OUTPUT: usize = 64 << 10;
 
+/// How long a build that is stopped may take to end by itself.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+
 /// After the build has ended, for how long output is awaited that something it started may hold back.
 const DRAIN: Duration = Duration::from_millis(300);
 
-/// Runs every build command once. What failed is said per exercise.
+/// Runs every build command once, and sees to the copy that programs with a user of their own run in. What failed is
+/// said per exercise.
+///
+/// # Errors
+/// When that copy cannot be made.
 pub(crate) async fn run_all(
     plan: &Plan,
     stop: &watch::Receiver<bool>,
     progress: &mpsc::UnboundedSender<Progress>,
-) -> BTreeMap<Exercise, Obstacle> {
+) -> std::io::Result<BTreeMap<Exercise, Obstacle>> {
+    plan.sandbox.bring(false)?;
     let wanted: BTreeSet<Exercise> = plan
         .scenarios
         .iter()
@@ -76,7 +84,8 @@ pub(crate) async fn run_all(
             }
         }
     }
-    failed
+    plan.sandbox.bring(true)?;
+    Ok(failed)
 }
 
 async fn build(
@@ -119,6 +128,13 @@ async fn build(
         () = tokio::time::sleep(BUILD_WITHIN) => Err(failed(format!("was not over after {} minutes", BUILD_WITHIN.as_secs() / 60))),
         _ = stop.wait_for(|stop| *stop) => Err(failed("was interrupted".to_owned())),
     };
+    if status.is_err()
+        && let Some(group) = group
+    {
+        // What keeps a build's daemons ends them when it is asked to.
+        let _ = killpg(group, Signal::SIGTERM);
+        let _ = tokio::time::timeout(STOP_WITHIN, child.wait()).await;
+    }
     if let Some(group) = group {
         // It fails when nothing is left of the group, which is what is wanted.
         let _ = killpg(group, Signal::SIGKILL);

@@ -77,7 +77,7 @@ pub async fn conduct(
     stop: watch::Receiver<bool>,
     progress: mpsc::UnboundedSender<Progress>,
 ) -> std::io::Result<Run> {
-    let failed_builds = build::run_all(plan, &stop, &progress).await;
+    let failed_builds = build::run_all(plan, &stop, &progress).await?;
     let mut waiting: Vec<(usize, Job)> = Vec::new();
     let mut scenes: Vec<Option<Scene>> = Vec::new();
     for (index, scenario) in plan.scenarios.iter().enumerate() {
@@ -215,7 +215,7 @@ async fn wait_for_port(
     job: &Job,
     stop: &watch::Receiver<bool>,
     progress: &mpsc::UnboundedSender<Progress>,
-) -> std::io::Result<Result<ports::PortLock, Obstacle>> {
+) -> std::io::Result<Result<ports::Lock, Obstacle>> {
     let Some((transport, _)) = job.scenario.exercise.endpoint() else {
         return Err(std::io::Error::other("an exercise without programs"));
     };
@@ -225,7 +225,7 @@ async fn wait_for_port(
     let mut told = false;
     loop {
         if lock.is_none() {
-            lock = ports::PortLock::try_acquire(port)?;
+            lock = ports::Lock::try_acquire_port(port)?;
         }
         let holder = match lock {
             Some(_) => ports::holder(transport, port)?,

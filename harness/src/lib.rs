@@ -27,7 +27,7 @@
 //!   prepares the commands of builds); `rest` tells
 //!   when everything is quiet; `tap` watches the wire and `owner` says whose each socket is; `curtain` ends everything.
 //! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any, and the sandbox
-//!   around each program ([`world::sandbox`]).
+//!   around each program ([`world::sandbox`]); `scratch` is where temporary files go below L3.
 //! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.
 //! - [`results`], [`transcript`], [`ladder`], [`report`]: what is kept and shown.
 //! - [`cli`]: arguments and exit statuses.
@@ -57,6 +57,7 @@ pub mod manifest;
 pub mod report;
 pub mod results;
 pub mod scenario;
+mod scratch;
 pub mod stage;
 mod sys;
 pub mod text;

@@ -7,6 +7,7 @@ use crate::manifest;
 use crate::report::{self, Report};
 use crate::results::{self, Run};
 use crate::scenario::{Library, Scenario};
+use crate::scratch::Scratch;
 use crate::text::visible;
 use crate::world::sandbox::Confinement;
 use crate::world::sandbox::view::View;
@@ -15,7 +16,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Result, miette};
 use rand::RngExt as _;
 use std::io::{IsTerminal as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -60,19 +60,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let library = library(arguments.scenarios.as_deref())?;
     let submission = manifest::read(&dir)?;
     let scenarios = select(&library, &submission, &selection)?;
-    let isolation = Isolation::probe(arguments.isolation);
+    let mut isolation = Isolation::probe(arguments.isolation);
     if let Some(required) = arguments.require_isolation {
         isolation.require(required)?;
     }
     // Made first: a folder that cannot be written is better known before than after.
     let folder = results::make_folder(&arguments.out)?;
     let scratch = match isolation.confinement {
-        Confinement::Guard => Some(Scratch::new().map_err(fault)?),
+        Confinement::Guard => Some(Scratch::new(isolation.level).map_err(fault)?),
         _ => None,
     };
     let mut view =
         View::new(&submission, true, &hidden(&arguments.out, &submission.dir)).map_err(fault)?;
-    view.scratch = scratch.as_ref().map(|scratch| scratch.0.clone());
+    view.scratch = scratch.as_ref().map(|scratch| scratch.path().to_owned());
+    isolation.try_layer(&view.folder);
+    let spare = scratch.as_ref().and_then(|scratch| scratch.spare(&view));
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let plan = Plan {
         watch: Watch::probe(&isolation),
@@ -81,7 +83,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         papers: papers(&submission, &library, &selection),
         only: checks_of(&library, &selection),
         scenarios,
-        sandbox: isolation.sandbox(view),
+        sandbox: isolation.sandbox(view, spare),
         isolation,
         seed: arguments
             .seed
@@ -108,26 +110,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         print(&format!("evidence in {}\n", folder.display()))?;
     }
     Ok(report.outcome().exit_status())
-}
-
-/// A folder for temporary files, as long as it is not dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> std::io::Result<Self> {
-        let name = format!("socket-lab-{}", std::process::id());
-        let path = std::env::temp_dir().canonicalize()?.join(name);
-        // One that is there already is somebody else's, or a trap.
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Scratch(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is in a folder that is cleaned anyway.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// The evidence folder, when the submission's folder holds it. One that holds more than evidence is not hidden: the

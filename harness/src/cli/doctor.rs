@@ -1,6 +1,7 @@
 //! `harness doctor`.
 
 use super::{Failure, print};
+use crate::world::isolation::LANGUAGES;
 use crate::world::{Cables, Isolation, Level, Watch};
 use miette::Result;
 use std::fmt::Write as _;
@@ -13,7 +14,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    let isolation = Isolation::probe(arguments.isolation);
+    let mut isolation = Isolation::probe(arguments.isolation);
+    if let Ok(here) = std::env::current_dir() {
+        isolation.try_layer(&here);
+    }
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -60,14 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         }
     }
     let _ = writeln!(text, "\nlanguages found");
-    for (program, language) in [
-        ("python3", "Python"),
-        ("node", "JavaScript"),
-        ("java", "Java"),
-        ("cc", "C"),
-        ("go", "Go"),
-        ("ruby", "Ruby"),
-    ] {
+    for (program, language) in LANGUAGES {
         let found = std::env::var_os("PATH").is_some_and(|path| {
             std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
         });

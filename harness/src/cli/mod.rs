@@ -12,7 +12,7 @@ mod report;
 use crate::scenario::Library;
 use crate::stage;
 use crate::world::sandbox::inside;
-use crate::world::{cable, isolation, watch};
+use crate::world::{cable, isolation, keeper, watch};
 use clap::{Parser, Subcommand, ValueEnum};
 use miette::{MietteHandlerOpts, Result};
 use std::io::{self, Write as _};
@@ -72,12 +72,16 @@ enum Format {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    // Three hidden roles come first: they must be taken on before a second thread exists.
+    // Hidden roles come first: most must be taken on before a second thread exists.
     let words: Vec<String> = std::env::args_os()
         .skip(1)
-        .take(2)
         .filter_map(|word| word.into_string().ok())
         .collect();
+    if let [keep, parent, arguments @ ..] = &words[..]
+        && keep == keeper::KEEPER_ARGUMENT
+    {
+        return ExitCode::from(u8::try_from(keeper::main(parent, arguments)).unwrap_or(FAULT));
+    }
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [stage::STAGE_ARGUMENT] => {
             return ExitCode::from(u8::try_from(stage::main()).unwrap_or(FAULT));

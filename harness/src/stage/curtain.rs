@@ -3,9 +3,8 @@
 use super::play::{GLANCE, Play};
 use super::program::Program;
 use crate::scenario::model::SERVER;
-use crate::world::processes;
+use crate::world::keeper;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,29 +31,10 @@ impl Play {
         self.programs.values().for_each(Program::destroy);
         // What they have started may have left their groups. In a process namespace the kernel sees to it when
         // the stage ends; otherwise orphans have become this process's children.
-        let own = std::process::id();
         if self.job.seclusion.processes {
             return;
         }
-        loop {
-            let family: Vec<u32> = processes::Processes::read()
-                .family(own)
-                .into_iter()
-                .filter(|pid| *pid != own)
-                .collect();
-            if family.is_empty() {
-                break;
-            }
-            for pid in family.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-            while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                if status == WaitStatus::StillAlive {
-                    break;
-                }
-            }
-            tokio::time::sleep(GLANCE).await;
-        }
+        keeper::end_descendants().await;
     }
 
     async fn wait_until_gone(&self, within: Duration) {

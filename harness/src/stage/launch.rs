@@ -2,6 +2,7 @@
 
 use super::{Job, STAGE_ARGUMENT, tap};
 use crate::event::{Event, EventKind};
+use crate::world::keeper::KEEPER_ARGUMENT;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::Stdio;
@@ -19,7 +20,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(3);
 /// # Errors
 /// When the stage process cannot be started.
 pub async fn launch(job: &Job, mut stop: watch::Receiver<bool>) -> std::io::Result<Vec<Event>> {
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut command = Command::new(std::env::current_exe()?);
+    if !job.seclusion.processes {
+        command.args([KEEPER_ARGUMENT, &std::process::id().to_string()]);
+    }
+    let mut child = command
         .arg(STAGE_ARGUMENT)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

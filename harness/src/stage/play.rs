@@ -260,9 +260,12 @@ impl Play {
                 });
                 continue;
             }
-            if step.action.is_stimulus() {
+            // Nobody is there yet: nothing can come to rest.
+            if step.action.is_stimulus() && !(self.programs.is_empty() && self.peers.is_empty()) {
                 self.settle(if self.effect_seen { None } else { Some(QUIET) }, RESTLESS)
                     .await;
+            }
+            if step.action.is_stimulus() {
                 self.effect_seen = false;
             }
             self.count_traffic()?;
@@ -280,11 +283,23 @@ impl Play {
             } else if matches!(
                 step.action,
                 Action::See(_) | Action::SeeHistory { .. } | Action::Exit { .. }
-            ) {
+            ) || self.was_seen_to_listen(&step.action)
+            {
                 self.effect_seen = true;
             }
         }
         Ok(())
+    }
+
+    /// Whether a step has started the server and its socket is there: that is what was to come of it, and everything has
+    /// come to rest since.
+    fn was_seen_to_listen(&self, action: &Action) -> bool {
+        matches!(action, Action::Start { actor, .. } if actor == SERVER)
+            && self
+                .recorder
+                .ledger()
+                .actor(SERVER)
+                .is_some_and(|server| !server.listening.is_empty())
     }
 
     async fn step(&mut self, index: usize, action: &Action) -> io::Result<Waiting> {

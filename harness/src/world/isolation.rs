@@ -4,11 +4,13 @@
 //! |---|---|---|
 //! | L3 | of its own for each scenario | bubblewrap, limits, filter |
 //! | L3n | of its own for each scenario | shared |
+//! | L1r | shared | a user of its own for each submission, Landlock, limits, filter |
 //! | L1 | shared | Landlock, limits, filter |
 //! | L0 | shared | shared |
 
+use super::sandbox::spare::{Spare, SpareUser};
 use super::sandbox::view::View;
-use super::sandbox::{Confinement, Purpose, Sandbox};
+use super::sandbox::{Confinement, Purpose, Sandbox, layer};
 use super::trial;
 use capture::namespace::{self, Seclusion};
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ pub enum Level {
     L0,
     /// Each program restricts itself: which files it reaches, how much it takes, what it asks the kernel for.
     L1,
+    /// That, by a user that nobody else is, on a copy of the submission: for real root.
+    L1r,
     /// A network and processes of its own for each scenario; files shared.
     L3n,
     /// That, and a sandbox around each program.
@@ -33,17 +37,21 @@ pub enum Level {
 }
 
 /// Every level, with its name.
-const LEVELS: [(Level, &str); 4] = [
+const LEVELS: [(Level, &str); 5] = [
     (Level::L0, "L0"),
     (Level::L1, "L1"),
+    (Level::L1r, "L1r"),
     (Level::L3n, "L3n"),
     (Level::L3, "L3"),
 ];
 
 impl Level {
-    /// Whether this level gives everything that another one does. L3n and L1 each lack what the other has.
+    /// Whether this level gives everything that another one does. L3n and L1 (L1r) each lack what the other has.
     pub fn satisfies(self, required: Level) -> bool {
-        self == required || self == Level::L3 || required == Level::L0
+        self == required
+            || self == Level::L3
+            || required == Level::L0
+            || (self, required) == (Level::L1r, Level::L1)
     }
 }
 
@@ -61,14 +69,14 @@ impl FromStr for Level {
         let found = LEVELS
             .iter()
             .find(|(_, name)| name.eq_ignore_ascii_case(text));
-        found
-            .map(|(level, _)| *level)
-            .ok_or_else(|| "the levels are L3, L3n, L1 and L0 (see `harness doctor`)".to_owned())
+        found.map(|(level, _)| *level).ok_or_else(|| {
+            "the levels are L3, L3n, L1r, L1 and L0 (see `harness doctor`)".to_owned()
+        })
     }
 }
 
 /// What is tried.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The scenario's seclusion.
     pub seclusion: Seclusion,
@@ -76,6 +84,12 @@ pub struct Attempt {
     pub confinement: Confinement,
     /// Where bwrap is.
     pub bwrap: Option<PathBuf>,
+    /// Whether each program is run by a user of its own.
+    #[serde(default)]
+    pub spare: bool,
+    /// A folder that a layer in memory is laid over.
+    #[serde(default)]
+    pub layer: Option<PathBuf>,
 }
 
 /// One thing that was tried.
@@ -126,19 +140,54 @@ impl Isolation {
         let private = isolation.seclusion.network && isolation.seclusion.processes;
         if private && allowed(Level::L3) {
             let what = "files of its own for each program (bubblewrap)";
-            if isolation.attempt(what, isolation.seclusion, Confinement::Bubble) {
+            let attempt = Attempt {
+                seclusion: isolation.seclusion,
+                confinement: Confinement::Bubble,
+                ..Attempt::default()
+            };
+            if isolation.attempt(what, attempt) {
                 isolation.level = Level::L3;
                 isolation.confinement = Confinement::Bubble;
             }
         }
-        if isolation.level == Level::L0 && allowed(Level::L1) {
-            let what = "files of its own for each program (Landlock)";
-            if isolation.attempt(what, Seclusion::default(), Confinement::Guard) {
-                isolation.level = Level::L1;
-                isolation.confinement = Confinement::Guard;
+        let guarded = [
+            (
+                Level::L1r,
+                "a user of its own for each submission, with files of its own (Landlock)",
+            ),
+            (Level::L1, "files of its own for each program (Landlock)"),
+        ];
+        for (level, what) in guarded {
+            let possible = level == Level::L1 || nix::unistd::geteuid().is_root();
+            if isolation.level == Level::L0 && allowed(level) && possible {
+                let attempt = Attempt {
+                    confinement: Confinement::Guard,
+                    spare: level == Level::L1r,
+                    ..Attempt::default()
+                };
+                if isolation.attempt(what, attempt) {
+                    isolation.level = level;
+                    isolation.confinement = Confinement::Guard;
+                }
             }
         }
         isolation
+    }
+
+    /// Tries whether programs get a layer over a folder, so that what they write is gone with the scenario; where it is
+    /// refused they write into the folder itself, and that is among what is [`missing`](Self::missing). Without a sandbox
+    /// there is no layer to try.
+    pub fn try_layer(&mut self, folder: &Path) {
+        if self.confinement == Confinement::Bubble {
+            let attempt = Attempt {
+                seclusion: self.seclusion,
+                confinement: Confinement::Bubble,
+                layer: Some(folder.to_owned()),
+                ..Attempt::default()
+            };
+            let what = "a layer over the submission's folder, which keeps what programs write there out of it";
+            self.attempt(what, attempt);
+        }
     }
 
     /// Whether one of the seclusions was granted; it is set then.
@@ -168,7 +217,11 @@ impl Isolation {
                 .trials
                 .iter()
                 .any(|trial| trial.attempt.seclusion == seclusion);
-            if !tried && self.attempt(what, seclusion, Confinement::None) {
+            let attempt = Attempt {
+                seclusion,
+                ..Attempt::default()
+            };
+            if !tried && self.attempt(what, attempt) {
                 self.seclusion = seclusion;
                 return true;
             }
@@ -176,13 +229,9 @@ impl Isolation {
         false
     }
 
-    fn attempt(&mut self, what: &str, seclusion: Seclusion, confinement: Confinement) -> bool {
-        let attempt = Attempt {
-            seclusion,
-            confinement,
-            bwrap: self.bwrap.clone(),
-        };
-        let error = if confinement == Confinement::Bubble && attempt.bwrap.is_none() {
+    fn attempt(&mut self, what: &str, mut attempt: Attempt) -> bool {
+        attempt.bwrap.clone_from(&self.bwrap);
+        let error = if attempt.confinement == Confinement::Bubble && attempt.bwrap.is_none() {
             Some("there is no program `bwrap`".to_owned())
         } else {
             trial::ask(PROBE_ARGUMENT, &attempt).err()
@@ -205,7 +254,12 @@ impl Isolation {
                 || (attempt.confinement != Confinement::None
                     && self.confinement == Confinement::None)
         };
-        let refused = self.trials.iter().filter(|trial| lacks(&trial.attempt));
+        let refused = self.trials.iter().filter(|trial| {
+            let attempt = &trial.attempt;
+            lacks(attempt)
+                || (attempt.spare && self.level != Level::L1r)
+                || (attempt.layer.is_some() && trial.error.is_some())
+        });
         let mut missing: Vec<String> = refused.map(|trial| trial.what.clone()).collect();
         if let Some(at_most) = self.at_most {
             missing.push(format!(
@@ -227,6 +281,9 @@ impl Isolation {
             (Level::L3n, false) => {
                 "each scenario has a network of its own; files and processes are shared, nothing is sandboxed"
             }
+            (Level::L1r, _) => {
+                "programs run as a user that nobody else is, in a copy of the submission, and reach only that and the system's files; network and processes are shared with this machine; scenarios run one at a time"
+            }
             (Level::L1, _) => {
                 "programs reach only their own files and the system's; network and processes are shared with this machine; scenarios run one at a time"
             }
@@ -236,12 +293,13 @@ impl Isolation {
         }
     }
 
-    /// The sandbox of this level around programs with this view.
-    pub fn sandbox(&self, view: View) -> Sandbox {
+    /// The sandbox of this level around programs with this view; at L1r they are run by `spare`.
+    pub fn sandbox(&self, view: View, spare: Option<Spare>) -> Sandbox {
         Sandbox {
             confinement: self.confinement,
             view,
             bwrap: self.bwrap.clone(),
+            spare,
         }
     }
 
@@ -287,9 +345,11 @@ impl Isolation {
         }
         let mut advice = Vec::new();
         let refused = |confinement| {
-            self.trials
-                .iter()
-                .any(|trial| trial.attempt.confinement == confinement && trial.error.is_some())
+            self.trials.iter().any(|trial| {
+                trial.attempt.confinement == confinement
+                    && trial.attempt.layer.is_none()
+                    && trial.error.is_some()
+            })
         };
         if !self.seclusion.network || !self.seclusion.processes {
             advice.extend(namespace::advice());
@@ -311,7 +371,15 @@ impl Isolation {
                 self.bwrap.as_deref().map_or_else(String::new, version_of)
             ));
         }
-        if refused(Confinement::Guard) {
+        let spare = self.trials.iter().find(|trial| trial.attempt.spare);
+        if let Some(error) = spare.and_then(|trial| trial.error.as_ref())
+            && error.ends_with(UNREACHABLE)
+        {
+            advice.push(format!(
+                "for a user of its own for each submission: {error}; install it for everybody, outside home folders"
+            ));
+        }
+        if refused(Confinement::Guard) && self.level == Level::L0 {
             advice.push(
                 "Landlock: a kernel of Linux 5.13 or newer, started with `landlock` among lsm=…"
                     .to_owned(),
@@ -356,6 +424,16 @@ fn install_command(package: &str) -> String {
     )
 }
 
+/// Languages that programs of the lab are written in, by the program that runs or translates them.
+pub const LANGUAGES: [(&str, &str); 6] = [
+    ("python3", "Python"),
+    ("node", "JavaScript"),
+    ("java", "Java"),
+    ("cc", "C"),
+    ("go", "Go"),
+    ("ruby", "Ruby"),
+];
+
 fn find_in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -394,25 +472,39 @@ fn probe(attempt: &Attempt) -> io::Result<()> {
         // A bound socket shows that the new network is usable, not just there.
         std::net::UdpSocket::bind("127.0.0.1:0")?;
     }
+    if let Some(folder) = &attempt.layer {
+        return layer::lay_over(folder);
+    }
     if attempt.confinement == Confinement::None {
         return Ok(());
     }
-    let view = View {
-        folder: PathBuf::from("/usr"),
-        ..View::default()
-    };
+    let folder = PathBuf::from("/usr");
+    let user = attempt.spare.then(SpareUser::take).transpose()?;
+    let spare = user.as_ref().map(|user| Spare {
+        uid: user.uid(),
+        folder: folder.clone(),
+        copy: folder.clone(),
+        without: Vec::new(),
+        builds_in_place: false,
+    });
     let sandbox = Sandbox {
         confinement: attempt.confinement,
-        view,
+        view: View {
+            folder: folder.clone(),
+            ..View::default()
+        },
         bwrap: attempt.bwrap.clone(),
+        spare,
     };
-    let environment = [(OsString::from("PATH"), OsString::from("/usr/bin:/bin"))];
-    let mut command = sandbox.command(
-        &["true".to_owned()],
-        Path::new("/usr"),
-        &environment,
-        Purpose::Program,
-    )?;
+    let (words, path) = match &user {
+        None => (vec!["true".to_owned()], OsString::from("/usr/bin:/bin")),
+        Some(user) => (
+            uses_languages_as(user.uid()),
+            std::env::var_os("PATH").unwrap_or_default(),
+        ),
+    };
+    let environment = [(OsString::from("PATH"), path)];
+    let mut command = sandbox.command(&words, &folder, &environment, Purpose::Program)?;
     // Its complaint is this process's.
     let status = command.stdin(Stdio::null()).status()?;
     if status.success() {
@@ -422,6 +514,28 @@ fn probe(attempt: &Attempt) -> io::Result<()> {
             "a program in it ended with {status}"
         )))
     }
+}
+
+/// What is said of such a language.
+const UNREACHABLE: &str = "is installed where another user cannot reach it";
+
+/// A command that succeeds when this user runs it and finds every language that is found here: a language that is
+/// installed in a home folder closed to others is none for another user.
+fn uses_languages_as(uid: u32) -> Vec<String> {
+    let script = format!(
+        "[ \"$(id -u)\" = \"$0\" ] || {{ echo \"the user is $(id -u) and not $0\" >&2; exit 1; }}
+        for program do command -v \"$program\" >/dev/null || {{
+            echo \"$program {UNREACHABLE}\" >&2; exit 1; }}
+        done"
+    );
+    let found = LANGUAGES
+        .iter()
+        .filter(|(program, _)| find_in_path(program).is_some());
+    ["sh", "-c", &script, &uid.to_string()]
+        .into_iter()
+        .chain(found.map(|(program, _)| *program))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -451,6 +565,11 @@ mod tests {
         check(Level::L3n, Level::L3, false);
         check(Level::L3n, Level::L1, false);
         check(Level::L1, Level::L3n, false);
+        check(Level::L1r, Level::L1, true);
+        check(Level::L1, Level::L1r, false);
+        check(Level::L1r, Level::L3n, false);
+        check(Level::L3n, Level::L1r, false);
+        check(Level::L3, Level::L1r, true);
         check(Level::L0, Level::L1, false);
         check(Level::L0, Level::L0, true);
     }
@@ -460,6 +579,7 @@ mod tests {
         assert!(isolation(Level::L0).require_for_strangers(false).is_err());
         assert!(isolation(Level::L3n).require_for_strangers(false).is_err());
         assert!(isolation(Level::L1).require_for_strangers(false).is_ok());
+        assert!(isolation(Level::L1r).require_for_strangers(false).is_ok());
         assert!(isolation(Level::L0).require_for_strangers(true).is_ok());
     }
 

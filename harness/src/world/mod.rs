@@ -6,6 +6,7 @@
 
 pub mod cable;
 pub mod isolation;
+pub mod keeper;
 pub mod ports;
 pub mod processes;
 pub mod sandbox;

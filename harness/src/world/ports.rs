@@ -1,4 +1,4 @@
-//! Ports on a network that is shared: who holds one, and a lock so that two runs do not meet on it.
+//! Ports on a network that is shared: who holds one, and locks so that two runs do not meet on what they share.
 
 use super::processes;
 use crate::lab::Transport;
@@ -7,19 +7,19 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
 
-/// A lock on a port, held until dropped.
+/// A lock that every harness of this machine knows, held until dropped.
 #[derive(Debug)]
-pub struct PortLock {
+pub struct Lock {
     _file: File,
 }
 
-impl PortLock {
-    /// Takes the lock, unless another harness of this machine plays on this port.
+impl Lock {
+    /// Takes the lock on what is called so, unless another harness has it.
     ///
     /// # Errors
     /// When the lock file cannot be made.
-    pub fn try_acquire(port: u16) -> io::Result<Option<Self>> {
-        let path: PathBuf = std::env::temp_dir().join(format!("socket-lab-port-{port}.lock"));
+    pub fn try_acquire(what: &str) -> io::Result<Option<Self>> {
+        let path: PathBuf = std::env::temp_dir().join(format!("socket-lab-{what}.lock"));
         let open = || {
             File::options()
                 .read(true)
@@ -30,10 +30,18 @@ impl PortLock {
         // Another user's file may be readable only; reading is enough to lock.
         let file = open().or_else(|_| File::open(&path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(PortLock { _file: file })),
+            Ok(()) => Ok(Some(Lock { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// The same for a port.
+    ///
+    /// # Errors
+    /// As [`Self::try_acquire`].
+    pub fn try_acquire_port(port: u16) -> io::Result<Option<Self>> {
+        Self::try_acquire(&format!("port-{port}"))
     }
 }
 

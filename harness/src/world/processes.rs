@@ -1,6 +1,10 @@
 //! The kernel's process table: who descends from whom, who is busy, who holds which socket.
 
+use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
 /// The processes alive at one moment, without this one.
 #[derive(Debug, Default)]
@@ -131,19 +135,57 @@ pub fn own_memory(pids: &BTreeSet<u32>) -> u64 {
 
 /// The inodes of every socket these processes hold open.
 pub fn socket_inodes(pids: &BTreeSet<u32>) -> BTreeSet<u64> {
-    pids.iter()
-        .filter_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok())
-        .flatten()
-        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
-        .filter_map(|target| {
-            target
-                .to_str()?
-                .strip_prefix("socket:[")?
-                .strip_suffix(']')?
-                .parse()
-                .ok()
+    pids.iter().flat_map(|pid| sockets_of(*pid)).collect()
+}
+
+fn sockets_of(pid: u32) -> Vec<u64> {
+    let folder = format!("/proc/{pid}/fd");
+    let entries = || {
+        std::fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()))
+    };
+    let is_refused = |path: PathBuf| {
+        std::fs::read_link(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    };
+    // Root in a container may not look into other users' processes, but may look as they do.
+    let _eyes = match std::fs::metadata(&folder) {
+        Ok(metadata) if metadata.uid() != 0 && entries().next().is_some_and(is_refused) => {
+            Some(Eyes::of(metadata.uid(), metadata.gid()))
+        }
+        _ => None,
+    };
+    entries()
+        .filter_map(|path| {
+            let target = std::fs::read_link(path).ok()?;
+            let inode = target.to_str()?.strip_prefix("socket:[")?;
+            inode.strip_suffix(']')?.parse().ok()
         })
         .collect()
+}
+
+/// This thread looks at files as another user does, until dropped. Who may not be another user stays as they are.
+struct Eyes {
+    before: (Uid, Gid),
+}
+
+impl Eyes {
+    fn of(uid: u32, gid: u32) -> Self {
+        // In this order: who is another user may not change the group any more.
+        let group = setfsgid(Gid::from_raw(gid));
+        let user = setfsuid(Uid::from_raw(uid));
+        Eyes {
+            before: (user, group),
+        }
+    }
+}
+
+impl Drop for Eyes {
+    fn drop(&mut self) {
+        setfsuid(self.before.0);
+        setfsgid(self.before.1);
+    }
 }
 
 /// The command name of a process that holds a socket with this inode, if it can be seen.

@@ -4,6 +4,7 @@
 //! instead.
 
 mod cli;
+mod container;
 mod faults;
 mod fixtures;
 mod hostile;

@@ -1,17 +1,23 @@
-//! Nothing escapes: each attack first succeeds where nothing contains it, then is contained at L3; what holds at L1
-//! is stated beside it. `harness/README.md` shows the same table.
+//! Nothing escapes: each attack first succeeds where nothing contains it, then is contained at L3; what holds at L1r
+//! and L1 is stated beside it. `harness/README.md` shows the same table.
 
 use crate::support::{fixture, harness, has, skip};
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A submission that attacks, with another one, and a secret, beside it.
 struct Scene {
     home: TempDir,
 }
+
+/// The levels below L3 that contain something.
+const BELOW: [&str; 2] = ["L1r", "L1"];
 
 const SECRET: &str = "socket-lab-secret-in-the-environment";
 
@@ -77,9 +83,10 @@ impl Scene {
         }
     }
 
-    /// What holds at each level: where nothing contains it, at L1, at L3.
+    /// What holds at each level: it succeeds where nothing contains it (`without`), is contained at L3, and below that at
+    /// the levels that are named, of [`BELOW`].
     #[track_caller]
-    fn check(&self, attack: &str, argument: &str, without: &str, contained_at_l1: bool) {
+    fn check(&self, attack: &str, argument: &str, without: &str, contained_at: &[&str]) {
         let outcome = self.attack(without, attack, argument);
         if !outcome.succeeded {
             // Where the machine itself forbids it, nothing can be shown.
@@ -93,11 +100,12 @@ impl Scene {
             "{attack} is not contained at L3: {}",
             outcome.said
         );
-        if has_level("L1") {
-            let outcome = self.attack("L1", attack, argument);
+        for level in BELOW.into_iter().filter(|level| has_level(level)) {
+            let outcome = self.attack(level, attack, argument);
             assert_eq!(
-                !outcome.succeeded, contained_at_l1,
-                "{attack} at L1: {}",
+                !outcome.succeeded,
+                contained_at.contains(&level),
+                "{attack} at {level}: {}",
                 outcome.said
             );
         }
@@ -128,14 +136,14 @@ fn other_submissions_can_neither_be_read_nor_changed() {
         return;
     }
     let scene = Scene::new();
-    scene.check("read_file", "../ada/solution.txt", "L0", true);
+    scene.check("read_file", "../ada/solution.txt", "L0", &BELOW);
     scene.check(
         "read_file",
         &text(&scene.path("ada/solution.txt")),
         "L0",
-        true,
+        &BELOW,
     );
-    scene.check("write_file", "../ada/solution.txt", "L0", true);
+    scene.check("write_file", "../ada/solution.txt", "L0", &BELOW);
 }
 
 #[test]
@@ -143,7 +151,7 @@ fn the_harness_itself_and_what_it_expects_cannot_be_read() {
     if !ready() {
         return;
     }
-    Scene::new().check("read_file", env!("CARGO_BIN_EXE_harness"), "L0", true);
+    Scene::new().check("read_file", env!("CARGO_BIN_EXE_harness"), "L0", &BELOW);
 }
 
 #[test]
@@ -151,7 +159,7 @@ fn the_environment_of_the_harness_cannot_be_read() {
     if !ready() {
         return;
     }
-    Scene::new().check("find_in", &format!("environ={SECRET}"), "L0", true);
+    Scene::new().check("find_in", &format!("environ={SECRET}"), "L0", &BELOW);
 }
 
 #[test]
@@ -159,7 +167,7 @@ fn the_command_line_of_the_harness_can_be_read_below_l3_only() {
     if !ready() {
         return;
     }
-    Scene::new().check("find_in", "cmdline=ex1/request-reply", "L0", false);
+    Scene::new().check("find_in", "cmdline=ex1/request-reply", "L0", &[]);
 }
 
 #[test]
@@ -170,13 +178,18 @@ fn the_harness_can_be_neither_killed_nor_traced() {
     let scene = Scene::new();
     let mark = "ex1/request-reply";
     // Landlock keeps signals in from Linux 6.12 on.
-    scene.check("kill_harness", mark, "L0", kernel_is_at_least((6, 12)));
+    let contained: &[&str] = if kernel_is_at_least((6, 12)) {
+        &BELOW
+    } else {
+        &["L1r"]
+    };
+    scene.check("kill_harness", mark, "L0", contained);
     let restricted = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
     if restricted.is_ok_and(|scope| scope.trim() != "0") {
         skip("needs a kernel that lets a user trace their own processes (yama/ptrace_scope)");
         return;
     }
-    scene.check("trace_harness", mark, "L0", true);
+    scene.check("trace_harness", mark, "L0", &BELOW);
 }
 
 fn kernel_is_at_least(wanted: (u32, u32)) -> bool {
@@ -190,7 +203,7 @@ fn a_fork_bomb_is_stopped() {
     if !ready() {
         return;
     }
-    Scene::new().check("fork_many", "700", "L3n", true);
+    Scene::new().check("fork_many", "700", "L3n", &BELOW);
 }
 
 #[test]
@@ -199,9 +212,9 @@ fn a_memory_bomb_of_any_kind_is_stopped() {
         return;
     }
     let scene = Scene::new();
-    scene.check("take_private", "1800", "L3n", true);
-    scene.check("take_shared", "1300", "L3n", true);
-    scene.check("take_memfd", "1", "L3n", true);
+    scene.check("take_private", "1800", "L3n", &BELOW);
+    scene.check("take_shared", "1300", "L3n", &BELOW);
+    scene.check("take_memfd", "1", "L3n", &BELOW);
 }
 
 #[test]
@@ -210,11 +223,11 @@ fn the_disk_cannot_be_filled() {
         return;
     }
     let scene = Scene::new();
-    // At L1 a program may fill its own folder, file by file, but no other.
-    scene.check("fill", ".", "L3n", false);
-    scene.check("fill", "/tmp", "L3n", true);
-    scene.check("fill", "/dev/shm", "L3n", false);
-    scene.check("big_file", ".", "L3n", true);
+    // At L1 a program may fill its own folder, file by file, but no other; at L1r the copy of it.
+    scene.check("fill", ".", "L3n", &[]);
+    scene.check("fill", "/tmp", "L3n", &BELOW);
+    scene.check("fill", "/dev/shm", "L3n", &[]);
+    scene.check("big_file", ".", "L3n", &BELOW);
 }
 
 #[test]
@@ -222,7 +235,7 @@ fn the_processor_is_not_taken_for_ever() {
     if !ready() {
         return;
     }
-    Scene::new().check("take_processor", "", "L3n", true);
+    Scene::new().check("take_processor", "", "L3n", &BELOW);
 }
 
 #[test]
@@ -236,7 +249,7 @@ fn other_networks_cannot_be_reached() {
         .expect("it has an address")
         .to_string();
     // Landlock knows ports, not addresses.
-    Scene::new().check("connect", &address, "L0", false);
+    Scene::new().check("connect", &address, "L0", &[]);
 }
 
 #[test]
@@ -248,7 +261,7 @@ fn packets_cannot_be_forged_or_sniffed() {
         skip("needs root, who alone can do it without a sandbox");
         return;
     }
-    Scene::new().check("sniff", "", "L0", true);
+    Scene::new().check("sniff", "", "L0", &BELOW);
 }
 
 #[test]
@@ -256,7 +269,7 @@ fn no_new_user_namespace_can_be_made() {
     if !ready() {
         return;
     }
-    Scene::new().check("new_user_namespace", "", "L3n", true);
+    Scene::new().check("new_user_namespace", "", "L3n", &BELOW);
 }
 
 #[test]
@@ -273,9 +286,9 @@ fn the_settings_of_the_machine_cannot_be_changed() {
         "machine_settings",
         "/proc/sys/kernel/core_pattern",
         "L0",
-        true,
+        &BELOW,
     );
-    scene.check("read_file", "/etc/shadow", "L0", false);
+    scene.check("read_file", "/etc/shadow", "L0", &["L1r"]);
 }
 
 #[test]
@@ -293,7 +306,10 @@ fn evidence_can_be_neither_written_nor_led_elsewhere() {
     // It is planted; nothing is written through it, and the harness says so instead of hanging on the FIFO.
     assert_eq!(outcome.status, Some(4), "{}", outcome.said);
     assert_eq!(fs::read_dir(&target).expect("it is there").count(), 1);
-    for level in ["L1", "L3"] {
+    for level in ["L1", "L1r", "L3"]
+        .into_iter()
+        .filter(|level| has_level(level))
+    {
         let out = scene.path(&format!("results-{level}"));
         let argument = format!("{}={}", text(&target), text(&out));
         let outcome = scene.attack(level, "plant_link", &argument);
@@ -303,15 +319,66 @@ fn evidence_can_be_neither_written_nor_led_elsewhere() {
 }
 
 #[test]
+fn the_report_of_an_earlier_run_cannot_be_changed() {
+    if !ready() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.attack("L3", "take_processor", "");
+    let report = scene.path("results-L3/latest/report.json");
+    let report = report.canonicalize().expect("there is a report");
+    scene.check("write_file", &text(&report), "L0", &BELOW);
+}
+
+#[test]
 fn what_programs_write_beside_themselves_is_gone_after_the_scenario() {
     if !ready() {
         return;
     }
     let scene = Scene::new();
     // No attack: a log. It must work, and leave the submission as it was handed in.
-    let outcome = scene.attack("L3", "write_file", "log.txt");
-    assert!(outcome.succeeded, "{}", outcome.said);
-    assert!(!scene.path("mallory/log.txt").exists());
+    for level in ["L3", "L1r"].into_iter().filter(|level| has_level(level)) {
+        let outcome = scene.attack(level, "write_file", "log.txt");
+        assert!(outcome.succeeded, "{level}: {}", outcome.said);
+        assert!(!scene.path("mallory/log.txt").exists());
+    }
+}
+
+#[test]
+fn a_layer_that_is_refused_is_missing_in_the_report() {
+    if !ready() || !has(&["unshare", "mount", "sh"]) {
+        return;
+    }
+    /// The kernel lays no third layer over two.
+    const TWO_LAYERS: &str = "mount -t tmpfs none layers && cd layers && mkdir u1 w1 u2 w2 && cd .. && for n in 1 2; do
+        mount -t overlay -o lowerdir=mallory,upperdir=layers/u$n,workdir=layers/w$n overlay mallory || exit 9
+    done; exec \"$@\"";
+    let scene = Scene::new();
+    fs::create_dir(scene.path("layers")).expect("a folder can be made");
+    scene.attack("L3", "write_file", "log.txt");
+    let missing = |layers: &str| {
+        let mut command = Command::new("unshare");
+        if !nix::unistd::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        let output = command
+            .args(["--mount", "sh", "-c", layers, "sh"])
+            .arg(env!("CARGO_BIN_EXE_harness"))
+            .args(["check", "mallory", "ex1/request-reply", "--format", "json"])
+            .current_dir(scene.home.path())
+            .output()
+            .expect("unshare can be started");
+        let checked = crate::support::Checked::read(output);
+        assert_eq!(checked.report["isolation"]["level"], "L3");
+        assert_eq!(checked.trouble(), "");
+        checked.report["isolation"]["missing"].to_string()
+    };
+    assert_eq!(missing("exec \"$@\""), "[]");
+    let said = missing(TWO_LAYERS);
+    assert!(
+        said.contains("a layer over the submission's folder"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -342,51 +409,259 @@ fn a_required_level_that_is_not_there_stops_everything_before_anything_is_run() 
     assert!(!scene.path("mallory/built").exists() && !scene.path("lab-results").exists());
 }
 
+/// A server that leaves a daemon behind and never answers, so that a check of it is certain to be under way. Both have
+/// the mark among their arguments.
+const LEAVES_A_DAEMON: &str = "
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        sleeper = 'import time; time.sleep(600)'
+        os.execv(sys.executable, [sys.executable, '-c', sleeper, sys.argv[1] + '-daemon'])
+    os._exit(0)
+os.wait()
+time.sleep(600)
+";
+
+/// Processes that have this as an argument of its own.
+fn running(mark: &str) -> Vec<nix::unistd::Pid> {
+    processes_with(|words| {
+        words
+            .split(|octet| *octet == 0)
+            .any(|word| word == mark.as_bytes())
+    })
+}
+
+/// Processes that have this anywhere in their arguments, as those do that are about to become the program.
+fn mentioning(mark: &str) -> Vec<nix::unistd::Pid> {
+    processes_with(|words| {
+        words
+            .windows(mark.len())
+            .any(|part| part == mark.as_bytes())
+    })
+}
+
+fn processes_with(condition: impl Fn(&[u8]) -> bool) -> Vec<nix::unistd::Pid> {
+    let processes = fs::read_dir("/proc").expect("there is a /proc").flatten();
+    processes
+        .filter(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|words| condition(&words)))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .map(nix::unistd::Pid::from_raw)
+        .collect()
+}
+
+fn kill_all(pids: Vec<nix::unistd::Pid>) {
+    for pid in pids {
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).expect("it is this test's");
+    }
+}
+
+#[track_caller]
+fn until(what: &str, within: Duration, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + within;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited {within:?} until {what}");
+        // The process table announces nothing.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_killed_harness_leaves_no_process_after_a_second() {
-    if !ready() || !has(&["kill"]) {
+    if !ready() || !has(&["sh"]) {
         return;
     }
-    let copy = crate::support::Copy::of("hostile/never-binds");
-    let mut harness: std::process::Child = Command::new(env!("CARGO_BIN_EXE_harness"))
-        .arg("check")
-        .arg(&copy.dir)
-        .current_dir(copy.home.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
+    let scene = Scene::new();
+    let mark = format!("socket-lab-mark-{}", std::process::id());
+    let daemon = format!("{mark}-daemon");
+    fs::write(scene.path("mallory/server.py"), LEAVES_A_DAEMON).expect("it can be written");
+    let manifest = format!(
+        "[ex1]\nserver = \"python3 server.py {mark}\"\nclient = \"python3 client.py {{host}} {{port}}\"\n"
+    );
+    fs::write(scene.path("mallory/lab.toml"), manifest).expect("it can be written");
+    let both_run = || !running(&mark).is_empty() && !running(&daemon).is_empty();
+
+    // Whoever starts a program without more ado and is killed leaves everything.
+    let mut parent = Command::new("sh")
+        .args(["-c", "python3 server.py \"$0\"; :", &mark])
+        .current_dir(scene.path("mallory"))
         .spawn()
-        .expect("the harness can be started");
-    let until = |what: &str, within: std::time::Duration, condition: &dyn Fn() -> bool| {
-        let deadline = std::time::Instant::now() + within;
-        while !condition() {
-            assert!(
-                std::time::Instant::now() < deadline,
-                "waited {within:?} until {what}"
-            );
-            // The process table announces nothing.
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    };
-    let runs = || {
-        copy.leftovers().iter().any(|words| {
-            words.contains("python")
-                && words.contains("server.py")
-                && !words.contains("bwrap")
-                && !words.contains("__inside")
+        .expect("a shell can be started");
+    until("both run", Duration::from_secs(30), both_run);
+    parent.kill().expect("it can be killed");
+    parent.wait().expect("it ends");
+    let deadline = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < deadline {
+        assert!(both_run(), "nothing has to contain anything here");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    kill_all(mentioning(&mark));
+    let gone = || mentioning(&mark).is_empty();
+    until("they are gone", Duration::from_secs(10), gone);
+
+    for level in ["L3", "L1r", "L1"]
+        .into_iter()
+        .filter(|level| has_level(level))
+    {
+        let mut harness = harness(scene.home.path())
+            .args(["check", "mallory", "--isolation", level])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the harness can be started");
+        until("both run", Duration::from_secs(90), both_run);
+        harness.kill().expect("it can be killed");
+        harness.wait().expect("it ends");
+        until("nothing is left", Duration::from_secs(1), gone);
+    }
+}
+
+#[test]
+fn a_build_leaves_no_daemon_where_anything_contains_it() {
+    if !ready() {
+        return;
+    }
+    for level in ["L3n", "L3", "L1r", "L1"]
+        .into_iter()
+        .filter(|level| has_level(level))
+    {
+        let scene = Scene::new();
+        let mark = format!("socket-lab-build-{}-{level}", std::process::id());
+        let build = LEAVES_A_DAEMON.replace("time.sleep(600)\n", "");
+        fs::write(scene.path("mallory/build.py"), build).expect("it can be written");
+        let manifest = format!(
+            "build = \"python3 build.py {mark}\"\n[ex1]\n\
+             server = \"python3 attack.py {{host}} {{port}} take_processor\"\n\
+             client = \"python3 client.py {{host}} {{port}}\"\n"
+        );
+        fs::write(scene.path("mallory/lab.toml"), manifest).expect("it can be written");
+        fs::write(scene.path("mallory/argument"), "").expect("it can be written");
+        let output = harness(scene.home.path())
+            .args([
+                "check",
+                "mallory",
+                "ex1/request-reply",
+                "--isolation",
+                level,
+            ])
+            .output()
+            .expect("the harness can be started");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{level}: {said}");
+        let left = running(&format!("{mark}-daemon"));
+        let escapes = level == "L3n";
+        assert_eq!(!left.is_empty(), escapes, "{level}: {left:?}");
+        kill_all(left);
+    }
+}
+
+#[test]
+fn three_hundred_scenarios_have_networks_of_their_own_at_once() {
+    const ALL: usize = 300;
+    /// So many come to life at the same time, as a machine with two cores can take; each is the home of a check.
+    const WAVE: [&str; 10] = [
+        "ex1/request-reply",
+        "ex1/server-prints-message",
+        "ex1/client-prints-reply",
+        "ex1/serves-again",
+        "ex3/time",
+        "ex3/date",
+        "ex3/client-prints-reply",
+        "ex3/both-requests",
+        "ex3/random-gap",
+        "ex3/server-keeps-serving",
+    ];
+    /// What they need together: each wire's buffer in the kernel has 16 MiB.
+    const MEMORY_KIB: u64 = 10 << 20;
+    if !ready() || !has(&["sh", "mktemp"]) {
+        return;
+    }
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = memory.lines().find_map(|line| {
+        line.strip_prefix("MemAvailable:")?
+            .split_whitespace()
+            .next()
+    });
+    if available.and_then(|kib| kib.parse().ok()).unwrap_or(0) < MEMORY_KIB {
+        skip("needs 10 GiB of memory that is not in use");
+        return;
+    }
+    let scene = Scene::new();
+    let dir = scene.path("mallory");
+    for name in ["alive", "done"] {
+        fs::create_dir(dir.join(name)).expect("a folder can be made");
+    }
+    nix::unistd::mkfifo(&dir.join("go"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let server = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+                  s.bind(('127.0.0.1', 20001))\n\
+                  while True:\n    text, peer = s.recvfrom(100)\n    s.sendto(b'Hello', peer)\n";
+    let client = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+                  s.settimeout(60)\ns.sendto(b'Hello', ('127.0.0.1', 20001))\ns.recv(100)\n";
+    fs::write(dir.join("server.py"), server).expect("it can be written");
+    fs::write(dir.join("client.py"), client).expect("it can be written");
+    // Alive until everybody is: one octet of the FIFO lets one go on.
+    let script = "mktemp alive/XXXXXX; read line < go; python3 client.py && mktemp done/XXXXXX";
+    let programs =
+        format!("server = \"python3 server.py\"\nclient = [\"sh\", \"-c\", \"{script}\"]\n");
+    let manifest = format!("[ex1]\n{programs}[ex3]\n{programs}");
+    fs::write(dir.join("lab.toml"), manifest).expect("it can be written");
+    let scenes: String = WAVE
+        .iter()
+        .enumerate()
+        .map(|(number, id)| {
+            format!(
+                "scenario scene-{number} exercise={} {{
+                    start server
+                    check {id:?} \"It has its answer\" points=1 {{
+                        sheet \"Run the Client and Server processes and observe the output.\"
+                        hint \"Is anybody else on this network?\"
+                        start client ada
+                        ada exits within=300
+                    }}
+                }}\n",
+                &id[..3]
+            )
         })
-    };
-    until(
-        "the program runs",
-        std::time::Duration::from_secs(30),
-        &runs,
-    );
-    harness.kill().expect("it can be killed");
-    harness.wait().expect("it ends");
-    until(
-        "nothing is left",
-        std::time::Duration::from_secs(1),
-        &|| copy.leftovers().is_empty(),
-    );
+        .collect();
+    fs::write(dir.join("scenes.kdl"), scenes).expect("it can be written");
+    let count = |name: &str| fs::read_dir(dir.join(name)).map_or(0, Iterator::count);
+    let mut harnesses = Vec::new();
+    for wave in 1..=ALL / WAVE.len() {
+        let harness = harness(scene.home.path())
+            .args(["check", "mallory", "--isolation", "L3n"])
+            .args([
+                "--scenarios",
+                "mallory",
+                "--jobs",
+                &WAVE.len().to_string(),
+                "--out",
+            ])
+            .arg(scene.path(&format!("results-{wave}")))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the harness can be started");
+        harnesses.push(harness);
+        let come = || count("alive") >= wave * WAVE.len();
+        until("the wave is alive", Duration::from_secs(120), come);
+    }
+    let processes = fs::read_dir("/proc").expect("there is a /proc").flatten();
+    let networks: BTreeSet<PathBuf> = processes
+        .filter(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == dir))
+        .filter_map(|entry| fs::read_link(entry.path().join("ns/net")).ok())
+        .collect();
+    assert_eq!(networks.len(), ALL, "networks at once");
+    let mut go = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(dir.join("go"))
+        .expect("somebody waits for it");
+    go.write_all(&[b'\n'; ALL]).expect("they read it");
+    for mut harness in harnesses {
+        let status = harness.wait().expect("it ends");
+        assert_eq!(status.code(), Some(0), "each client had its answer");
+    }
+    assert_eq!(count("done"), ALL, "every client had its answer");
 }
 
 #[test]

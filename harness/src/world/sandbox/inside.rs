@@ -1,10 +1,13 @@
 //! The last step before somebody else's program, in its place: a session with its terminal, limits, the guard below
-//! L3, the filter; then it becomes the program.
+//! L3 and perhaps another user, the filter; then it becomes the program.
 
 use super::filter;
 use super::guard::Guard;
 use super::limits::Limits;
+use super::spare;
 use crate::sys;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -25,6 +28,8 @@ pub struct Inside {
     pub limits: Limits,
     /// Restrictions of the process itself, where nothing is around it.
     pub guard: Option<Guard>,
+    /// The user to become.
+    pub user: Option<u32>,
 }
 
 /// Becomes the program. Returns only when that is not possible, with the exit status.
@@ -43,12 +48,27 @@ pub fn main(spec: &str) -> i32 {
 
 fn become_program(spec: &str) -> io::Result<std::convert::Infallible> {
     let inside: Inside = serde_json::from_str(spec)?;
+    let parent = nix::unistd::getppid();
     sys::lead_session()?;
+    if let Some(user) = inside.user {
+        spare::give_streams(user);
+    }
+    // Another user, as this process may be afterwards, could not list them.
+    sys::close_on_exec()?;
     if let Some(guard) = &inside.guard {
         guard.set()?;
     }
     inside.limits.set()?;
-    sys::close_on_exec()?;
+    if let Some(user) = inside.user {
+        spare::become_user(user)?;
+    }
+    if inside.guard.is_some() {
+        // Changing users has cleared it, and a keeper does not hand it on.
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if nix::unistd::getppid() != parent {
+            return Err(io::Error::other("the harness has ended meanwhile"));
+        }
+    }
     filter::set(inside.guard.is_some())?;
     Err(Command::new(&inside.words[0])
         .args(&inside.words[1..])

@@ -51,6 +51,14 @@ impl Limits {
         }
     }
 
+    /// Processes and threads that a user may have who is nobody else: all programs of a submission together.
+    pub(super) fn tasks_of_a_user(purpose: Purpose) -> u64 {
+        match purpose {
+            Purpose::Program => 512,
+            Purpose::Build => 1024,
+        }
+    }
+
     /// Sets the limits on this process. None can be raised again.
     ///
     /// # Errors

@@ -9,7 +9,7 @@
 //! [`view`] decides what is visible, [`limits`] and [`filter`] what is allowed, [`inside`] is the last step before the
 //! program: this very program, handed in as an open file, so that nothing of the harness is visible inside. [`layer`]
 //! gives each scenario's programs a folder they may write to without changing the submission. Below L3 there is no
-//! bwrap: [`guard`] restricts the process itself.
+//! bwrap: [`guard`] restricts the process itself, and where real root runs the harness, [`spare`] has it be another user.
 //!
 //! Not here: the network and the processes of a scenario ([`capture::namespace`]).
 
@@ -18,12 +18,16 @@ pub mod guard;
 pub mod inside;
 pub mod layer;
 pub mod limits;
+pub mod spare;
 pub mod view;
 
+use super::keeper::KEEPER_ARGUMENT;
 use crate::sys;
 use inside::{INSIDE_ARGUMENT, Inside};
 use limits::Limits;
 use serde::{Deserialize, Serialize};
+use spare::Spare;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
@@ -64,9 +68,23 @@ pub struct Sandbox {
     pub view: View,
     /// Where bwrap is.
     pub bwrap: Option<PathBuf>,
+    /// The user that programs are run by, where they have one of their own (L1r).
+    #[serde(default)]
+    pub spare: Option<Spare>,
 }
 
 impl Sandbox {
+    /// Gives the user of its own its copy of the submission, `after` the builds or before them, whichever is right.
+    ///
+    /// # Errors
+    /// When it cannot be made, with the path.
+    pub fn bring(&self, after: bool) -> io::Result<()> {
+        match &self.spare {
+            Some(spare) if spare.builds_in_place == after => spare.bring(),
+            _ => Ok(()),
+        }
+    }
+
     /// The command that runs `words` in `dir` with this environment, inside.
     ///
     /// # Errors
@@ -82,23 +100,35 @@ impl Sandbox {
             .iter()
             .find(|(name, _)| name == "PATH")
             .map(|(_, value)| value.as_os_str());
-        find_program(&words[0], dir, path)?;
+        let spare = self
+            .spare
+            .as_ref()
+            .filter(|spare| purpose == Purpose::Program || !spare.builds_in_place);
+        let (mut words, mut dir, mut view) =
+            (words.to_vec(), dir.to_owned(), Cow::Borrowed(&self.view));
+        if let Some(spare) = spare {
+            let real = std::fs::canonicalize(&dir)?;
+            (words, dir) = (spare.reword(&words, &real), spare.place(&real));
+            view.to_mut().folder = spare.copy.clone();
+        }
+        find_program(&words[0], &dir, path)?;
         let mut limits = Limits::of(purpose);
         if self.confinement == Confinement::Guard {
             // Without a user namespace the kernel would count everything else the user runs.
-            limits.tasks = None;
+            limits.tasks = spare.and(Some(Limits::tasks_of_a_user(purpose)));
         }
         let inside = Inside {
-            words: words.to_vec(),
+            words,
             limits,
-            guard: (self.confinement == Confinement::Guard).then(|| self.view.guard(purpose)),
+            guard: (self.confinement == Confinement::Guard).then(|| view.guard(purpose)),
+            user: spare.map(|spare| spare.uid),
         };
         let spec = serde_json::to_string(&inside).map_err(io::Error::other)?;
         let program: OwnedFd = File::open("/proc/self/exe")?.into();
         let executable = format!("/proc/self/fd/{}", program.as_raw_fd());
         let mut command = match (self.confinement, &self.bwrap) {
             (Confinement::Bubble, Some(bwrap)) => {
-                let dir = std::fs::canonicalize(dir)?;
+                let dir = std::fs::canonicalize(&dir)?;
                 let arguments = written(&self.view.arguments(&dir, environment, purpose))?;
                 let mut command = Command::new(bwrap);
                 // Whatever is in bwrap's own environment can be read inside, in /proc/1/environ.
@@ -115,6 +145,14 @@ impl Sandbox {
                 command.envs(environment.iter().map(|(name, value)| (name, value)));
                 if let Some(scratch) = &self.view.scratch {
                     command.env("TMPDIR", scratch);
+                    if spare.is_some() {
+                        // The other user's home is closed to it.
+                        command.env("HOME", scratch);
+                    }
+                }
+                if self.confinement == Confinement::Guard && purpose == Purpose::Build {
+                    // The programs' keeper is around the stage; a build has no stage.
+                    command.args([KEEPER_ARGUMENT, &std::process::id().to_string()]);
                 }
                 command
             }
