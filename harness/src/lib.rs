@@ -30,6 +30,7 @@
 //!   around each program ([`world::sandbox`]).
 //! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.
 //! - [`results`], [`transcript`], [`ladder`], [`report`]: what is kept and shown.
+//! - [`class`]: many submissions graded together, with [`turns`] shared by all of them.
 //! - [`cli`]: arguments and exit statuses.
 //!
 //! # Invariants
@@ -45,6 +46,7 @@
 //! - Unsafe code is in one private module, `sys`. The harness does not know insta; snapshots are its tests'.
 
 mod build;
+pub mod class;
 pub mod cli;
 pub mod conduct;
 pub mod diagnostic;
@@ -56,8 +58,10 @@ pub mod manifest;
 pub mod report;
 pub mod results;
 pub mod scenario;
+mod scratch;
 pub mod stage;
 mod sys;
 pub mod text;
 pub mod transcript;
+pub mod turns;
 pub mod world;

@@ -1,12 +1,15 @@
 //! `harness check`.
 
-use super::{Failure, Format, INTERRUPTED, colours, default_out, fault, library, print};
+use super::{
+    Failure, Format, INTERRUPTED, colours, default_out, fault, interruption, library, print,
+};
 use crate::conduct::{Plan, Progress, conduct};
 use crate::lab::{self, Exercise};
 use crate::manifest;
 use crate::report::{self, Report};
 use crate::results::{self, Run};
 use crate::scenario::{Library, Scenario};
+use crate::scratch::Scratch;
 use crate::text::visible;
 use crate::world::sandbox::Confinement;
 use crate::world::sandbox::view::View;
@@ -15,7 +18,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Result, miette};
 use rand::RngExt as _;
 use std::io::{IsTerminal as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -72,7 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     };
     let mut view =
         View::new(&submission, true, &hidden(&arguments.out, &submission.dir)).map_err(fault)?;
-    view.scratch = scratch.as_ref().map(|scratch| scratch.0.clone());
+    view.scratch = scratch.as_ref().map(|scratch| scratch.path().to_owned());
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let plan = Plan {
         watch: Watch::probe(&isolation),
@@ -86,6 +88,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             .seed
             .unwrap_or_else(|| rand::rng().random_range(0..1_000_000)),
         jobs: arguments.jobs.unwrap_or(3 * cores),
+        turns: None,
         submission,
     };
     let Some(run) = conduct_visibly(&plan)? else {
@@ -107,26 +110,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         print(&format!("evidence in {}\n", folder.display()))?;
     }
     Ok(report.outcome().exit_status())
-}
-
-/// A folder for temporary files, as long as it is not dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> std::io::Result<Self> {
-        let name = format!("socket-lab-{}", std::process::id());
-        let path = std::env::temp_dir().canonicalize()?.join(name);
-        // One that is there already is somebody else's, or a trap.
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Scratch(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is in a folder that is cleaned anyway.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// The evidence folder, when the submission's folder holds it. One that holds more than evidence is not hidden: the
@@ -313,17 +296,6 @@ fn conduct_visibly(plan: &Plan) -> Result<Option<Run>, Failure> {
         let run = run.map_err(fault)?;
         Ok((!interrupted).then_some(run))
     })
-}
-
-/// Ctrl-C, or a request to terminate.
-async fn interruption() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminate.recv() => Ok(()),
-        _ = hangup.recv() => Ok(()),
-    }
 }
 
 async fn display(mut told: mpsc::UnboundedReceiver<Progress>, scenarios: usize) {

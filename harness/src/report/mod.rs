@@ -1,5 +1,6 @@
 //! The report on a run: made once from verdicts, rendered by [`text`] and [`json`].
 
+pub mod csv;
 pub mod json;
 pub mod text;
 

@@ -234,7 +234,7 @@ impl Page {
 }
 
 /// Points without the noise of binary fractions.
-fn points(points: f64) -> f64 {
+pub(crate) fn points(points: f64) -> f64 {
     (points * 100.0).round() / 100.0
 }
 
