@@ -10,7 +10,7 @@
 //!                                                     ┌──────────────┬──────────────────┤
 //!                                                   judge        transcript       results (evidence folder)
 //!                                                     ▼
-//!                                                   report ──▶ text, JSON
+//!                                                   report ──▶ text, page, JSON, …
 //! ```
 //!
 //! The [`event`] enum is the hinge. Left of it things happen; right of it everything is a function of recorded

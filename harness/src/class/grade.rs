@@ -18,7 +18,7 @@ use crate::results::{Run, Scene};
 use crate::scenario::wire::Sought;
 use crate::scenario::{Action, Library, Pattern, Scenario};
 use crate::scratch::Scratch;
-use crate::text::{count, visible};
+use crate::text::visible;
 use crate::turns::Turns;
 use crate::world::sandbox::Confinement;
 use crate::world::sandbox::view::View;
@@ -567,28 +567,4 @@ fn passes(scene: &Scene) -> bool {
     judge::judge(&Arc::new(scene.scenario.clone()), &scene.events)
         .iter()
         .all(|verdict| verdict.status == Status::Pass || verdict.kind == Kind::Robustness)
-}
-
-/// What is to be said when everybody is done.
-pub fn summary(store: &Store) -> String {
-    let index = store.index();
-    let mut parts = vec![count(index.submissions.len(), "submission")];
-    for state in [
-        State::Passed,
-        State::Failed,
-        State::Open,
-        State::Refused,
-        State::Fault,
-        State::Pending,
-    ] {
-        let number = index
-            .submissions
-            .iter()
-            .filter(|entry| entry.state == state)
-            .count();
-        if number > 0 {
-            parts.push(format!("{number} {}", state.word()));
-        }
-    }
-    parts.join(" · ")
 }

@@ -25,6 +25,7 @@ pub mod store;
 use crate::judge::Status;
 use crate::lab::Kind;
 use crate::report::{Outcome, Report};
+use crate::text::count;
 use roster::Partition;
 use serde::{Deserialize, Serialize};
 
@@ -206,4 +207,27 @@ impl Entry {
             .filter(|mark| mark.kind == Kind::Required && mark.status == status)
             .count()
     }
+}
+
+/// How many submissions there are, and how many in each state.
+pub fn summary(index: &Index) -> String {
+    let mut parts = vec![count(index.submissions.len(), "submission")];
+    for state in [
+        State::Passed,
+        State::Failed,
+        State::Open,
+        State::Refused,
+        State::Fault,
+        State::Pending,
+    ] {
+        let number = index
+            .submissions
+            .iter()
+            .filter(|entry| entry.state == state)
+            .count();
+        if number > 0 {
+            parts.push(format!("{number} {}", state.word()));
+        }
+    }
+    parts.join(" · ")
 }

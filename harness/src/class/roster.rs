@@ -99,7 +99,11 @@ fn submissions_in(dir: &Path) -> Result<Vec<PathBuf>> {
             folders.push(entry.path());
         }
     }
-    folders.sort();
+    // As people look for them, whatever the case.
+    folders.sort_by_cached_key(|folder| {
+        let name = folder.file_name().unwrap_or_default();
+        (name.to_string_lossy().to_lowercase(), name.to_owned())
+    });
     if folders.iter().any(|folder| has_manifest(folder)) {
         Ok(folders)
     } else {
@@ -206,7 +210,7 @@ mod tests {
         check("class/-rf", "rf");
         check("class/...", "unnamed");
         check("class/<script>", "script");
-        check("class/=cmd|' /C calc'!A0", "cmd---C-calc--A0");
+        check("class/=cmd|' C calc'!A0", "cmd---C-calc--A0");
         check("class/a\u{202e}b\nc", "a-b-c");
         check("/", "unnamed");
         assert_eq!(name_of(Path::new(&"x".repeat(255))).len(), LONGEST);

@@ -1,10 +1,10 @@
 //! `harness grade`.
 
 use super::{Failure, INTERRUPTED, USAGE, fault, interruption, library, print};
-use crate::class::grade::{Order, Told, grade, summary};
+use crate::class::grade::{Order, Told, grade};
 use crate::class::roster::{self, Partition};
 use crate::class::store::{self, Store};
-use crate::class::{Entry, State, digest};
+use crate::class::{Entry, State, digest, summary};
 use crate::conduct::Progress;
 use crate::report::text::points;
 use crate::text::{count, visible};
@@ -142,7 +142,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let status = store.index().exit_status();
     print(&format!(
         "{}\nresults in {}; `harness report {} --format html -o class.html` shows them\n",
-        summary(&store),
+        summary(store.index()),
         arguments.out.display(),
         arguments.out.display()
     ))?;

@@ -64,7 +64,7 @@ enum Command {
     Grade(grade::Arguments),
     /// Joins the parts of a class that was graded with --partition.
     Merge(merge::Arguments),
-    /// Renders recorded results again, judging them anew without running anything.
+    /// Renders recorded results again, without running anything.
     Report(report::Arguments),
 }
 

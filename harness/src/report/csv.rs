@@ -4,7 +4,7 @@ use super::text::points;
 use crate::class::Index;
 use crate::judge::Status;
 use crate::lab::CHECKS;
-use crate::text::visible;
+use crate::text::{visible, without_command};
 
 /// The table, with a line of headings. Cells of checks hold points, or what they came to where points say nothing.
 ///
@@ -53,7 +53,7 @@ pub fn render(index: &Index) -> Result<String, csv::Error> {
 
 /// A cell that no spreadsheet takes for a formula, and no terminal for a command.
 fn harmless(text: &str) -> String {
-    let text = visible(text);
+    let text = without_command(&visible(text));
     if text
         .trim_start()
         .starts_with(['=', '+', '-', '@', '\\', '|', '%'])

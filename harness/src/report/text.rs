@@ -5,7 +5,7 @@
 use super::{Outcome, Report};
 use crate::judge::{Status, Verdict};
 use crate::lab::Kind;
-use crate::text::{count, visible};
+use crate::text::{count, visible, without_command};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 
@@ -169,7 +169,8 @@ impl Page {
     fn field(&mut self, label: &str, value: &str) {
         let mut label = self.paint(QUIET, &format!("{label:<9}"));
         for line in value.lines() {
-            let _ = writeln!(self.text, "      {label} {}", visible(line));
+            let line = without_command(&visible(line));
+            let _ = writeln!(self.text, "      {label} {line}");
             label = " ".repeat(9);
         }
     }
@@ -233,9 +234,9 @@ impl Page {
     }
 }
 
-/// Points without the noise of binary fractions.
+/// Points without the noise of binary fractions, and never minus nothing.
 pub(crate) fn points(points: f64) -> f64 {
-    (points * 100.0).round() / 100.0
+    (points * 100.0).round() / 100.0 + 0.0
 }
 
 fn word_of(check: &Verdict) -> &'static str {

@@ -6,6 +6,7 @@
 mod class;
 mod cli;
 mod fixtures;
+mod formats;
 mod hostile;
 mod models;
 mod support;
