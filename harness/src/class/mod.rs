@@ -22,7 +22,7 @@ pub mod merge;
 pub mod roster;
 pub mod store;
 
-use crate::judge::Status;
+use crate::judge::{Status, Verdict};
 use crate::lab::Kind;
 use crate::report::{Outcome, Report};
 use crate::text::count;
@@ -87,7 +87,7 @@ pub enum State {
     Passed,
     /// At least one required check failed.
     Failed,
-    /// Nothing failed, but something is open.
+    /// Nothing failed, but something is open, or there was nothing to check.
     Open,
     /// Its `lab.toml` is missing or wrong.
     Refused,
@@ -179,7 +179,10 @@ impl Entry {
     /// This entry with what a report says.
     pub fn with(mut self, report: &Report) -> Self {
         self.student.clone_from(&report.submission.student);
+        let required = |check: &Verdict| check.kind == Kind::Required;
         self.state = match report.outcome() {
+            // Nothing handed in that could be checked is nothing passed.
+            Outcome::Passed if !report.checks.iter().any(required) => State::Open,
             Outcome::Passed => State::Passed,
             Outcome::Failed => State::Failed,
             Outcome::Open => State::Open,

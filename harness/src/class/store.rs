@@ -273,7 +273,12 @@ pub fn load(folder: &Path) -> Result<Index> {
                         entry.name
                     ));
                 }
-                *row = entry;
+                // A namesake's, whose place this one has taken since.
+                if entry.dir == row.dir {
+                    *row = entry;
+                } else {
+                    *row = Entry::pending(&row.name, &row.dir);
+                }
             }
             // Nothing was kept, or it is about to be replaced.
             Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -273,6 +273,51 @@ fn resuming_grades_whom_it_lacks_and_who_has_changed_and_nobody_else() {
 }
 
 #[test]
+fn nothing_that_could_be_checked_is_nothing_passed() {
+    let class = Class::of(&[]);
+    fs::create_dir_all(class.at("class/ada")).expect("a folder can be made");
+    let files = [
+        ("lab.toml", "[ex7]\nanswers = \"answers.toml\"\n"),
+        ("answers.toml", "[ex7]\na = \"stateless\"\n"),
+    ];
+    for (name, text) in files {
+        fs::write(class.at("class/ada").join(name), text).expect("it can be written");
+    }
+    class
+        .grade(&["--trust-code"])
+        .check(3, &["ada: open, 0 of 0 points", "1 open"]);
+    class.check_whole("results");
+}
+
+#[test]
+fn a_namesake_who_takes_a_place_does_not_take_the_points() {
+    if !ready() {
+        return;
+    }
+    let class = Class::of(&[("b/ada", "faulty/ex1-client-silent")]);
+    let grade = |dirs: &[&str], more: &[&str]| {
+        let fixed = ["--scenarios", "scenarios", "--seed", "1"];
+        class.run(&[&["grade"], dirs, &fixed, more].concat())
+    };
+    grade(&["class/b"], &[]).check(1, &["1 failed"]);
+    copy(&fixture("beginner"), &class.at("class/a/ada"));
+    let both = grade(&["class/a", "class/b"], &["--resume"]);
+    both.check(1, &["ada (Sam Beginner): passed", "1 passed", "1 failed"]);
+    assert!(!both.said.contains("(unchanged)"), "{}", both.said);
+    assert_eq!(
+        class.states("results"),
+        [
+            ("ada".to_owned(), "passed".to_owned()),
+            ("ada-2".to_owned(), "failed".to_owned())
+        ]
+    );
+    assert_eq!(
+        class.json("results/ada/report.json")["submission"]["dir"],
+        "class/a/ada"
+    );
+}
+
+#[test]
 fn a_resumed_run_of_other_scenarios_is_refused() {
     if !ready() {
         return;
