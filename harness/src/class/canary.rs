@@ -2,9 +2,11 @@
 //!
 //! A thread sleeps for a moment, over and over, and remembers by how much it overslept. A program under test that waits
 //! for a second, or for an answer, oversleeps as much: what it then does late is not its fault.
+//!
+//! A sleeper is woken in time even where everybody else queues for a processor, so it also looks how many do.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,6 +25,8 @@ const MEMORY: usize = 200_000;
 pub struct Canary {
     lags: Arc<Mutex<VecDeque<Lag>>>,
     enough: Arc<AtomicBool>,
+    /// How many want a processor, in thousandths, smoothed.
+    crowd: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -42,7 +46,8 @@ impl Canary {
     pub fn new() -> std::io::Result<Self> {
         let lags = Arc::new(Mutex::new(VecDeque::new()));
         let enough = Arc::new(AtomicBool::new(false));
-        let (kept, stop) = (Arc::clone(&lags), Arc::clone(&enough));
+        let crowd = Arc::new(AtomicU64::new(0));
+        let (kept, stop, seen) = (Arc::clone(&lags), Arc::clone(&enough), Arc::clone(&crowd));
         let sleep = move || {
             while !stop.load(Ordering::Relaxed) {
                 let due = Instant::now() + NAP;
@@ -50,6 +55,11 @@ impl Canary {
                 let woke = Instant::now();
                 if woke.saturating_duration_since(due) >= NOTABLE {
                     remember(&kept, Lag { due, woke });
+                }
+                let loads = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+                if let Some(now) = runnable(&loads) {
+                    let before = seen.load(Ordering::Relaxed);
+                    seen.store((before * 31 + now * 1000) / 32, Ordering::Relaxed);
                 }
             }
         };
@@ -59,8 +69,15 @@ impl Canary {
         Ok(Canary {
             lags,
             enough,
+            crowd,
             thread: Some(thread),
         })
+    }
+
+    /// How many processes and threads of this machine wanted a processor during the last half second or so; 0 where the
+    /// system does not say.
+    pub fn crowd(&self) -> f64 {
+        self.crowd.load(Ordering::Relaxed) as f64 / 1000.0
     }
 
     /// By how much it overslept at worst in a stretch of time.
@@ -68,6 +85,13 @@ impl Canary {
         let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
         worst(lags.iter(), from, until)
     }
+}
+
+/// How many want a processor now, besides whoever asks: the fourth field is `running/all`.
+fn runnable(loads: &str) -> Option<u64> {
+    let field = loads.split_whitespace().nth(3)?;
+    let running: u64 = field.split('/').next()?.parse().ok()?;
+    Some(running.saturating_sub(1))
 }
 
 fn remember(lags: &Mutex<VecDeque<Lag>>, lag: Lag) {
@@ -123,6 +147,14 @@ mod tests {
         check(0, 1000, 400);
         check(1100, 1200, 400);
         check(1500, 2000, 0);
+    }
+
+    #[test]
+    fn who_queues_is_counted_without_whoever_counts() {
+        assert_eq!(runnable("24.91 29.67 25.55 31/432 9999\n"), Some(30));
+        assert_eq!(runnable("0.00 0.00 0.00 0/432 9999\n"), Some(0));
+        assert_eq!(runnable(""), None);
+        assert_eq!(runnable("1 2 3 x/y 4"), None);
     }
 
     #[test]

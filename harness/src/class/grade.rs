@@ -1,7 +1,7 @@
 //! Grades a class: opens each submission, plays its scenarios among everybody else's, keeps what came of it.
 //!
-//! How many scenarios are played at the same time follows the [canary](super::canary): fewer while it oversleeps, more
-//! while it does not. What was played while the machine lagged badly is played again when all others are done, alone, if
+//! How many scenarios are played at the same time follows the [canary](super::canary): fewer while it oversleeps or many
+//! queue for a processor, more while neither is so. What was played while the machine lagged badly is played again when all others are done, alone, if
 //! it did not pass or measures time itself; what still lags then is not held against anybody.
 
 use super::canary::Canary;
@@ -41,6 +41,9 @@ const BUSY: Duration = Duration::from_millis(60);
 
 /// Below this, more.
 const CALM: Duration = Duration::from_millis(25);
+
+/// So many who want each processor make everything that much slower: from here on, too, fewer scenarios are begun.
+const CROWDED: f64 = 4.0;
 
 /// How often the number of scenarios is adapted.
 const PACE: Duration = Duration::from_millis(250);
@@ -446,9 +449,14 @@ impl Hall {
             let now = Instant::now();
             let lag = self.canary.worst(now.checked_sub(PACE).unwrap_or(now), now);
             let limit = self.turns.limit();
-            if lag >= BUSY {
+            let crowd = self.canary.crowd() / self.order.cores.max(1) as f64;
+            if lag >= BUSY || crowd >= CROWDED {
                 self.turns.set_limit((limit * 3 / 4).max(least));
-            } else if lag <= CALM && self.turns.waiting() > 0 && limit < most {
+            } else if lag <= CALM
+                && crowd <= CROWDED / 2.0
+                && self.turns.waiting() > 0
+                && limit < most
+            {
                 self.turns.set_limit(limit + 1);
             }
         }
