@@ -70,6 +70,18 @@ pub(crate) async fn run_all(
             let outcome = match known {
                 Some((_, _, outcome)) => outcome.clone(),
                 None => {
+                    // A compiler is more load than any scenario.
+                    let _turn = match &plan.turns {
+                        Some(turns) => {
+                            let mut stop = stop.clone();
+                            tokio::select! {
+                                turn = turns.take() => Some(turn),
+                                // The build sees by itself that it is to stop.
+                                _ = stop.wait_for(|stop| *stop) => None,
+                            }
+                        }
+                        None => None,
+                    };
                     let _ = progress.send(Progress::Building(command.to_string()));
                     let outcome = build(dir, command, &plan.sandbox, stop.clone())
                         .await

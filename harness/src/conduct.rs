@@ -12,6 +12,7 @@ use crate::results::{FRAMES, Run, Scene};
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Need, Scenario};
 use crate::stage::{self, Job, Wiring};
+use crate::turns::Turns;
 use crate::world::sandbox::Sandbox;
 use crate::world::{Cables, Isolation, Watch, ports};
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ pub struct Plan {
     pub seed: u64,
     /// How many scenarios at the same time, where each has its own network.
     pub jobs: usize,
+    /// Turns shared with other submissions; none where there is only this one.
+    pub turns: Option<Turns>,
 }
 
 /// What is happening.
@@ -135,8 +138,23 @@ pub async fn conduct(
             && !*stop.borrow()
             && let Some((index, job)) = waiting.pop()
         {
-            let (stop, progress) = (stop.clone(), progress.clone());
-            playing.spawn_local(async move { (index, play_one(job, stop, &progress).await) });
+            let (mut stop, progress) = (stop.clone(), progress.clone());
+            let turns = plan.turns.clone();
+            playing.spawn_local(async move {
+                let turn = match &turns {
+                    Some(turns) => tokio::select! {
+                        turn = turns.take() => Some(turn),
+                        _ = stop.wait_for(|stop| *stop) => {
+                            let what = "its turn, and was interrupted before".to_owned();
+                            return (index, Ok(Played::Obstacle(Obstacle::Lacks { what })));
+                        }
+                    },
+                    None => None,
+                };
+                let played = play_one(job, stop, &progress).await;
+                drop(turn);
+                (index, played)
+            });
         }
         match playing.join_next().await {
             None => break,

@@ -10,7 +10,7 @@
 //!                                                     ┌──────────────┬──────────────────┤
 //!                                                   judge        transcript       results (evidence folder)
 //!                                                     ▼
-//!                                                   report ──▶ text, JSON
+//!                                                   report ──▶ text, page, JSON, …
 //! ```
 //!
 //! The [`event`] enum is the hinge. Left of it things happen; right of it everything is a function of recorded
@@ -30,6 +30,7 @@
 //!   around each program ([`world::sandbox`]); `scratch` is where temporary files go below L3.
 //! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.
 //! - [`results`], [`transcript`], [`ladder`], [`report`]: what is kept and shown.
+//! - [`class`]: many submissions graded together, with [`turns`] shared by all of them.
 //! - [`cli`]: arguments and exit statuses.
 //!
 //! # Invariants
@@ -45,6 +46,7 @@
 //! - Unsafe code is in one private module, `sys`. The harness does not know insta; snapshots are its tests'.
 
 mod build;
+pub mod class;
 pub mod cli;
 pub mod conduct;
 pub mod diagnostic;
@@ -62,4 +64,5 @@ pub mod stage;
 mod sys;
 pub mod text;
 pub mod transcript;
+pub mod turns;
 pub mod world;

@@ -193,11 +193,21 @@ impl Run {
         ))
     }
 
-    /// Writes the evidence into a folder made by [`make_folder`].
+    /// Writes the evidence into a folder made by [`make_folder`], and points `latest` beside it there.
     ///
     /// # Errors
     /// When something cannot be written; the message names it.
     pub fn save(&self, folder: &Path, report: &Report) -> Result<()> {
+        self.write(folder, report)?;
+        point_latest(folder);
+        Ok(())
+    }
+
+    /// Writes the evidence into a folder that holds nothing but frames.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub fn write(&self, folder: &Path, report: &Report) -> Result<()> {
         // A program may have put a link in the place of the folder that was made for this.
         make_own_folder(folder)
             .map_err(|error| miette!("{} is no folder any more: {error}", folder.display()))?;
@@ -237,7 +247,6 @@ impl Run {
                 write(&place.join("ladder.svg"), &ladder::svg::render(&ladder))?;
             }
         }
-        point_latest(folder);
         Ok(())
     }
 
@@ -337,7 +346,7 @@ pub fn make_folder(out: &Path) -> Result<PathBuf> {
 }
 
 /// A convenience: when it cannot be made (a file of that name, another run at the same moment), nothing is lost.
-fn point_latest(folder: &Path) {
+pub(crate) fn point_latest(folder: &Path) {
     let (Some(out), Some(name)) = (folder.parent(), folder.file_name()) else {
         return;
     };
@@ -350,14 +359,14 @@ fn point_latest(folder: &Path) {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<String> {
+pub(crate) fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
         .map_err(|error| miette!("cannot be written as JSON: {error}"))
 }
 
 /// Makes a folder, or finds one that is no link to another: a program may have planted one.
-fn make_own_folder(path: &Path) -> std::io::Result<()> {
+pub(crate) fn make_own_folder(path: &Path) -> std::io::Result<()> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             if path.symlink_metadata()?.is_dir() {
@@ -371,7 +380,7 @@ fn make_own_folder(path: &Path) -> std::io::Result<()> {
 }
 
 /// Writes a new file. One that is there already was planted: what it is (a link, a FIFO) decides nothing.
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     let mut file = fs::File::create_new(path)
         .map_err(|error| miette!("cannot make {}: {error}", path.display()))?;
     file.write_all(text.as_bytes())

@@ -50,6 +50,20 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// A line of a log in which no runner of GitHub Actions finds a command: it takes `::error::…` for one behind any blanks, and
+/// `##[error]…` anywhere.
+pub fn without_command(line: &str) -> String {
+    let line = line.replace("##[", "#\\x23[");
+    let words = line.trim_start();
+    match words.strip_prefix("::") {
+        Some(rest) if rest.contains("::") => {
+            let blanks = &line[..line.len() - words.len()];
+            format!("{blanks}\\x3a:{rest}")
+        }
+        _ => line,
+    }
+}
+
 /// A number of things in words: `1 check`, `2 checks`.
 pub fn count(number: usize, thing: &str) -> String {
     if number == 1 {
@@ -110,6 +124,19 @@ mod tests {
             visible("a\x1b[2Jb\u{202e}c\u{9b}é"),
             "a\\x1b[2Jb\\u{202e}c\\x9bé"
         );
+    }
+
+    #[test]
+    fn no_line_is_a_workflow_command() {
+        #[track_caller]
+        fn check(line: &str, expected: &str) {
+            assert_eq!(without_command(line), expected);
+        }
+        check("  ::error title=a::b", "  \\x3a:error title=a::b");
+        check("::stop-commands::x", "\\x3a:stop-commands::x");
+        check("a ##[add-path]b", "a #\\x23[add-path]b");
+        check("::1", "::1");
+        check("ada: a::b::c", "ada: a::b::c");
     }
 
     #[test]

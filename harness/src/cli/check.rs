@@ -1,6 +1,8 @@
 //! `harness check`.
 
-use super::{Failure, Format, INTERRUPTED, colours, default_out, fault, library, print};
+use super::{
+    Failure, Format, INTERRUPTED, colours, default_out, fault, interruption, library, print,
+};
 use crate::conduct::{Plan, Progress, conduct};
 use crate::lab::{self, Exercise};
 use crate::manifest;
@@ -89,6 +91,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             .seed
             .unwrap_or_else(|| rand::rng().random_range(0..1_000_000)),
         jobs: arguments.jobs.unwrap_or(3 * cores),
+        turns: None,
         submission,
     };
     let Some(run) = conduct_visibly(&plan)? else {
@@ -296,17 +299,6 @@ fn conduct_visibly(plan: &Plan) -> Result<Option<Run>, Failure> {
         let run = run.map_err(fault)?;
         Ok((!interrupted).then_some(run))
     })
-}
-
-/// Ctrl-C, or a request to terminate.
-async fn interruption() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed,
-        _ = terminate.recv() => Ok(()),
-        _ = hangup.recv() => Ok(()),
-    }
 }
 
 async fn display(mut told: mpsc::UnboundedReceiver<Progress>, scenarios: usize) {

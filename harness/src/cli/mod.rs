@@ -5,8 +5,10 @@
 
 mod check;
 mod doctor;
+mod grade;
 mod init;
 mod list;
+mod merge;
 mod report;
 
 use crate::scenario::Library;
@@ -38,6 +40,7 @@ Examples:
   harness check my-lab ex6       check the calculator only
   harness check . ex6/arithmetic one check, in this folder
   harness report lab-results/latest --format json
+  harness grade submissions      grade everybody in the folder submissions
 
 Exit status: 0 every required check passed, 1 at least one failed, 2 usage, manifest or scenario error,
 3 nothing failed but something is inconclusive or could not run, 4 harness fault, 130 interrupted."
@@ -57,7 +60,11 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Writes a lab.toml guessed from the files found.
     Init(init::Arguments),
-    /// Renders recorded results again, judging them anew without running anything.
+    /// Grades many submissions, and keeps what came of each.
+    Grade(grade::Arguments),
+    /// Joins the parts of a class that was graded with --partition.
+    Merge(merge::Arguments),
+    /// Renders recorded results again, without running anything.
     Report(report::Arguments),
 }
 
@@ -120,6 +127,8 @@ pub fn main() -> ExitCode {
         Command::List(arguments) => list::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
+        Command::Grade(arguments) => grade::run(&arguments),
+        Command::Merge(arguments) => merge::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
     };
     let (status, error) = match done {
@@ -172,6 +181,17 @@ fn print(text: &str) -> Result<(), Failure> {
 /// Whether standard output wants colours.
 fn colours() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+}
+
+/// Ctrl-C, or a request to terminate.
+async fn interruption() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
+    }
 }
 
 /// Where results go when nothing else is said.

@@ -1,6 +1,20 @@
 //! The report on a run: made once from verdicts, rendered by [`text`] and [`json`].
+//!
+//! What was recorded, of one submission or of a class, is a [`collection`]; there is a small file for each format that it
+//! is rendered in. All of them are functions of what was recorded: the same results give the same octets. What programs
+//! printed and students wrote is made harmless for the reader of each.
 
+pub mod classroom50;
+pub mod collection;
+pub mod csv;
+mod fields;
+pub mod github;
+pub mod gradescope;
+pub mod html;
 pub mod json;
+pub mod junit;
+pub mod overview;
+pub mod tap;
 pub mod text;
 
 use crate::event::EventKind;
@@ -106,13 +120,21 @@ impl Report {
                 dir: run.dir.display().to_string(),
             },
             seed: run.seed,
-            score: checks.iter().map(|check| check.points).sum(),
-            max_score: checks.iter().map(|check| check.max_points).sum(),
+            // A sum of nothing is -0.0.
+            score: checks.iter().map(|check| check.points).sum::<f64>() + 0.0,
+            max_score: checks.iter().map(|check| check.max_points).sum::<f64>() + 0.0,
             isolation,
             checks,
             advice,
             notes,
         }
+    }
+
+    /// Advice beside the checks, where there is a reason to give it.
+    pub fn advice_to_tell(&self) -> impl Iterator<Item = &Verdict> {
+        self.advice
+            .iter()
+            .filter(|advice| advice.status == Status::Fail)
     }
 
     /// What it comes to.

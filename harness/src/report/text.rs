@@ -5,7 +5,7 @@
 use super::{Outcome, Report};
 use crate::judge::{Status, Verdict};
 use crate::lab::Kind;
-use crate::text::{count, visible};
+use crate::text::{count, visible, without_command};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 
@@ -118,15 +118,10 @@ impl Page {
             }
         }
         for (title, belongs) in groups {
-            // Advice beside the checks is told when there is a reason, and not otherwise.
-            let advice = report
-                .advice
-                .iter()
-                .filter(|advice| advice.status == Status::Fail);
             let checks: Vec<&Verdict> = report
                 .checks
                 .iter()
-                .chain(advice)
+                .chain(report.advice_to_tell())
                 .filter(|check| belongs(check))
                 .collect();
             if checks.is_empty() {
@@ -175,7 +170,8 @@ impl Page {
     fn field(&mut self, label: &str, value: &str) {
         let mut label = self.paint(QUIET, &format!("{label:<9}"));
         for line in value.lines() {
-            let _ = writeln!(self.text, "      {label} {}", visible(line));
+            let line = without_command(&visible(line));
+            let _ = writeln!(self.text, "      {label} {line}");
             label = " ".repeat(9);
         }
     }
@@ -201,11 +197,7 @@ impl Page {
                 parts.push(format!("{} {word}", required(status)));
             }
         }
-        let advice = report
-            .advice
-            .iter()
-            .filter(|advice| advice.status == Status::Fail)
-            .count();
+        let advice = report.advice_to_tell().count();
         let advice = advice + number_of(Status::Fail, Kind::Robustness);
         if advice > 0 {
             parts.push(format!("advice on {advice}"));
@@ -242,9 +234,9 @@ impl Page {
     }
 }
 
-/// Points without the noise of binary fractions.
-fn points(points: f64) -> f64 {
-    (points * 100.0).round() / 100.0
+/// Points without the noise of binary fractions, and never minus nothing.
+pub(crate) fn points(points: f64) -> f64 {
+    (points * 100.0).round() / 100.0 + 0.0
 }
 
 fn word_of(check: &Verdict) -> &'static str {

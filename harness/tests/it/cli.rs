@@ -41,7 +41,15 @@ fn check_mistake(cwd: &Path, arguments: &[&str], words: &[&str]) {
 #[test]
 fn every_command_has_help_with_an_example() {
     let home = folder();
-    for command in [&[][..], &["check"], &["list"], &["init"], &["report"]] {
+    for command in [
+        &[][..],
+        &["check"],
+        &["list"],
+        &["init"],
+        &["report"],
+        &["grade"],
+        &["merge"],
+    ] {
         let output = run(home.path(), &[command, &["--help"]].concat());
         assert_eq!(output.status.code(), Some(0));
         let text = String::from_utf8_lossy(&output.stdout);

@@ -3,10 +3,12 @@
 //! A test that needs something this machine lacks says `SKIPPED` and what is missing; with `CI=true` it fails
 //! instead.
 
+mod class;
 mod cli;
 mod container;
 mod faults;
 mod fixtures;
+mod formats;
 mod hostile;
 mod models;
 mod support;

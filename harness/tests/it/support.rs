@@ -146,7 +146,12 @@ impl Copy {
 
     /// Processes that still work in the copy.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        let here = self.home.path().as_os_str().as_encoded_bytes();
+        Self::leftovers_in(self.home.path())
+    }
+
+    /// Processes that still work in a folder.
+    pub(crate) fn leftovers_in(home: &Path) -> Vec<String> {
+        let here = home.as_os_str().as_encoded_bytes();
         let mentions = |octets: &[u8]| octets.windows(here.len()).any(|window| window == here);
         let mut left = Vec::new();
         for entry in std::fs::read_dir("/proc")
@@ -154,8 +159,8 @@ impl Copy {
             .flatten()
         {
             let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let works_here = std::fs::read_link(entry.path().join("cwd"))
-                .is_ok_and(|cwd| cwd.starts_with(self.home.path()));
+            let works_here =
+                std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(home));
             if works_here || mentions(&words) {
                 left.push(String::from_utf8_lossy(&words).replace('\0', " "));
             }
@@ -164,7 +169,7 @@ impl Copy {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder can be made");
     for entry in std::fs::read_dir(from)
         .expect("the fixture can be read")
