@@ -22,10 +22,12 @@
 //! - [`scenario`]: stage directions, read from KDL, checked and expanded before anything is started.
 //! - [`manifest`]: what a submission says about itself.
 //! - [`event`]: everything that can happen.
+//! - [`fault`]: bad networks, as functions of counts and octets.
 //! - [`judge`]: the ledger (a fold of events), expectations (pure questions to the ledger), verdicts.
 //! - [`stage`]: plays one scenario. `program` is the only module that starts programs under test (and
 //!   prepares the commands of builds); `rest` tells
-//!   when everything is quiet; `tap` watches the wire and `owner` says whose each socket is; `curtain` ends everything.
+//!   when everything is quiet; `tap` watches the wire and `owner` says whose each socket is; `relay` has a cable in its
+//!   hand and `sockets` stand in for one; `curtain` ends everything.
 //! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any, and the sandbox
 //!   around each program ([`world::sandbox`]); `scratch` is where temporary files go below L3.
 //! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.

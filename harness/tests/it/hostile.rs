@@ -272,7 +272,7 @@ fn without_namespaces_what_needs_them_is_not_run_and_costs_nothing() {
     assert!(
         check["because"]
             .as_str()
-            .is_some_and(|because| because.starts_with("needs netns")),
+            .is_some_and(|because| because.starts_with("needs two-hosts")),
         "{check}"
     );
 }
