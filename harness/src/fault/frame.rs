@@ -127,19 +127,19 @@ impl Segment {
         self.part(0..self.payload.len())
     }
 
-    /// Takes the segment that follows this one in its stream into this one, or gives it back.
-    pub fn join(&mut self, next: Segment) -> Result<(), Segment> {
+    /// Takes the segment that follows this one in its stream into this one. False when another one does.
+    pub fn join(&mut self, next: &Segment) -> bool {
         let follows = next.tcp.sequence_number
             == advance(self.tcp.sequence_number, self.payload.len())
             && !self.tcp.fin;
         if !follows || self.payload.len() + next.payload.len() > MOST_JOINED {
-            return Err(next);
+            return false;
         }
         let sequence_number = self.tcp.sequence_number;
-        self.tcp = next.tcp;
+        self.tcp = next.tcp.clone();
         self.tcp.sequence_number = sequence_number;
         self.payload.extend_from_slice(&next.payload);
-        Ok(())
+        true
     }
 
     /// Whether everything in it is in another one of the same stream too.
@@ -295,10 +295,10 @@ pub(super) mod tests {
         let again = read_segment(&segment(CLIENT, SERVER, 10, b"12"));
         assert!(again.is_within(&first));
         let gap = read_segment(&segment(CLIENT, SERVER, 15, b"42"));
-        assert!(first.join(gap).is_err());
+        assert!(!first.join(&gap));
         let next = read_segment(&segment(CLIENT, SERVER, 14, b" 42"));
         assert!(!next.is_within(&first));
-        first.join(next).expect("it follows");
+        assert!(first.join(&next));
         assert_eq!(look(&first.whole()), (10, b"12 + 42".to_vec(), "PA".into()));
     }
 

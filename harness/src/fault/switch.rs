@@ -319,18 +319,14 @@ impl Switch {
             // Sent again because no acknowledgment came yet: it is on its way.
             return None;
         }
-        match joining.segment.join(segment) {
-            Ok(()) => {
-                joining.count += 1;
-                let segments = joining.count;
-                Some(Meddling::Joined { segments })
-            }
-            Err(segment) => {
-                self.release(flow, now);
-                self.begin_joining(flow, now, port, segment);
-                None
-            }
+        if joining.segment.join(&segment) {
+            joining.count += 1;
+            let segments = joining.count;
+            return Some(Meddling::Joined { segments });
         }
+        self.release(flow, now);
+        self.begin_joining(flow, now, port, segment);
+        None
     }
 
     fn begin_joining(&mut self, flow: Flow, now: Duration, port: usize, segment: Segment) {

@@ -183,7 +183,8 @@ impl Play {
             None => tap::Source::Loopback,
             Some(cable) => {
                 self.clients = cable.clients;
-                tap::Source::Cable(Relay::new(cable.ends, Arc::clone(&self.faults)))
+                let relay = Relay::new(cable.ends, Arc::clone(&self.faults));
+                tap::Source::Cable(Box::new(relay))
             }
         };
         self.watch(source);

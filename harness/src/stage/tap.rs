@@ -91,13 +91,13 @@ pub(super) enum Source {
     /// The loopback interface, which is only listened to.
     Loopback,
     /// A cable in the harness's hand.
-    Cable(Relay),
+    Cable(Box<Relay>),
 }
 
 /// The same, open.
 enum Opened {
     Loopback(Box<LiveCapture>),
-    Cable(Relay),
+    Cable(Box<Relay>),
 }
 
 impl Opened {
