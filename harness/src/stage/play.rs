@@ -56,6 +56,9 @@ const GREETED_WITHIN: Duration = Duration::from_millis(500);
 /// How long somebody may take to show something after a start or a login; silent programs cost this much.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long a program may take to read what is typed. One that reads at all does so sooner, on a busy machine too.
+const TAKEN_WITHIN: Duration = Duration::from_secs(8);
+
 /// How long a request and its answer may take to cross the network.
 const CARRIED_WITHIN: Duration = Duration::from_secs(6);
 
@@ -724,7 +727,7 @@ impl Play {
                 line: line.clone(),
             });
         }
-        let taken = tokio::time::timeout(RESTLESS, program.type_text(&text)).await;
+        let taken = tokio::time::timeout(TAKEN_WITHIN, program.type_text(&text)).await;
         // An error means that it has ended meanwhile, which is told by itself.
         if taken.is_err() {
             self.recorder.record(EventKind::NotTaken {

@@ -1,7 +1,7 @@
 //! Submissions in several styles that satisfy the sheet pass; those with one fault fail the one check that names
 //! it.
 
-use crate::support::{Copy, fixture, has, has_capture, has_netns, stable};
+use crate::support::{Copy, fixture, has, has_capture, has_netns, heavy, stable};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -93,6 +93,7 @@ fn each_fault_fails_exactly_the_check_that_names_it() {
     if !has(&["python3"]) || !has_netns() || !has_capture() {
         return;
     }
+    let _alone = heavy();
     let faults = faults();
     let folders = std::fs::read_dir(fixture("faulty"))
         .expect("the folder can be read")

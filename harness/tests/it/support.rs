@@ -72,6 +72,15 @@ pub(crate) fn has_capture() -> bool {
         || skip("needs the right to capture in a network namespace (see `harness doctor`)")
 }
 
+/// For tests that take most of the machine: one at a time, as long as this is held.
+pub(crate) fn heavy() -> std::sync::MutexGuard<'static, ()> {
+    static HEAVY: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    // One that has failed leaves nothing behind.
+    HEAVY
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// Whether cables can be laid here.
 pub(crate) fn has_cables() -> bool {
     let output = Command::new(env!("CARGO_BIN_EXE_harness"))
