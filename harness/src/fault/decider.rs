@@ -114,15 +114,31 @@ impl Decider {
         self.manner
     }
 
-    /// After how many octets a connection is cut off, with the number of the fault that says so.
-    pub fn reset(&self) -> Option<(u64, u32)> {
-        self.reset_after.map(|after| (after, self.generation))
-    }
-
-    /// A connection was cut off.
-    pub fn has_reset(&mut self) {
+    /// How many of the next `len` octets of a connection may still pass before it is cut off; none when all may. It strikes
+    /// once.
+    pub fn reset(&mut self, connection: &mut Carried, len: usize) -> Option<usize> {
+        let after = self.reset_after?;
+        if connection.since != self.generation {
+            *connection = Carried {
+                since: self.generation,
+                octets: 0,
+            };
+        }
+        let left = after.saturating_sub(connection.octets);
+        connection.octets += len as u64;
+        if connection.octets <= after {
+            return None;
+        }
         self.reset_after = None;
+        Some(usize::try_from(left).unwrap_or(len))
     }
+}
+
+/// How much has come over a connection, both ways together, since a fault was set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Carried {
+    since: u32,
+    octets: u64,
 }
 
 #[cfg(test)]
@@ -183,7 +199,7 @@ mod tests {
         assert_eq!(decider.datagram(Way::Reply), Fate::Pass);
         assert_eq!(decider.delay(), Duration::ZERO);
         assert_eq!(decider.manner(), Manner::Whole);
-        assert_eq!(decider.reset(), None);
+        assert_eq!(decider.reset(&mut Carried::default(), 9), None);
     }
 
     proptest::proptest! {

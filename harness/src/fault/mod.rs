@@ -11,7 +11,7 @@ pub mod decider;
 pub mod frame;
 pub mod switch;
 
-pub use decider::Decider;
+pub use decider::{Carried, Decider};
 pub use switch::Switch;
 
 use serde::{Deserialize, Serialize};
@@ -171,6 +171,14 @@ pub enum Meddling {
     },
     /// Its connection was cut off when it came.
     Reset,
+}
+
+impl Meddling {
+    /// It arrived later by so much; nothing special when that is nothing.
+    pub fn delayed(by: Duration) -> Option<Self> {
+        let by_us = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
+        (by_us > 0).then_some(Meddling::Delayed { by_us })
+    }
 }
 
 /// After "it" or what it was: `was lost`.

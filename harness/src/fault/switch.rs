@@ -4,7 +4,7 @@
 //! comes from, two for a cable between two computers. Nothing of a TCP connection overtakes anything sent before it the
 //! same way.
 
-use super::decider::{Decider, Fate, Manner};
+use super::decider::{Carried, Decider, Fate, Manner};
 use super::frame::{self, Content, Segment};
 use super::{Meddling, Way};
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,8 +66,8 @@ pub struct Switch {
     joining: BTreeMap<Flow, Joining>,
     /// Who waits to be overtaken, each way, and until when.
     waiting: [Option<(Outgoing, Duration)>; 2],
-    /// Octets that came over a connection, and since which fault.
-    carried: BTreeMap<Flow, (u32, u64)>,
+    /// What came over each connection.
+    carried: BTreeMap<Flow, Carried>,
     /// Connections that were cut off.
     cut: BTreeSet<Flow>,
 }
@@ -109,7 +109,7 @@ impl Switch {
                 let due = now + decider.delay();
                 let meddling = self.datagram(way, fate, due, outgoing(octets.to_vec()));
                 Taken {
-                    meddling: meddling.or_else(|| delayed(decider)),
+                    meddling: meddling.or_else(|| Meddling::delayed(decider.delay())),
                     made_up: Vec::new(),
                 }
             }
@@ -189,7 +189,7 @@ impl Switch {
             }
             Fate::Later(by) => {
                 self.hold(due + by, outgoing);
-                Some(Meddling::Delayed { by_us: micros(by) })
+                Meddling::delayed(by)
             }
             Fate::Pass | Fate::AfterNext => {
                 self.hold(due, outgoing);
@@ -226,12 +226,16 @@ impl Switch {
         if self.cut.contains(&connection) {
             return Taken::default();
         }
-        let reset = decider
-            .reset()
-            .filter(|_| segment.is_in_stream() && !segment.is_empty())
-            .and_then(|(after, fault)| self.room(connection, after, fault, segment.len()));
+        let reset = if segment.is_in_stream() && !segment.is_empty() {
+            if self.carried.len() >= MOST_FLOWS {
+                self.carried.clear();
+            }
+            let carried = self.carried.entry(connection).or_default();
+            decider.reset(carried, segment.len())
+        } else {
+            None
+        };
         if let Some(kept) = reset {
-            decider.has_reset();
             return self.cut_off(connection, flow, now, [out, port], &segment, kept);
         }
         if !segment.is_in_stream() || segment.is_empty() && !segment.is_last() {
@@ -244,7 +248,7 @@ impl Switch {
                 },
             );
             return Taken {
-                meddling: delayed(decider),
+                meddling: Meddling::delayed(decider.delay()),
                 made_up: Vec::new(),
             };
         }
@@ -253,7 +257,7 @@ impl Switch {
                 self.release(flow, now);
                 let octets = segment.whole();
                 self.in_turn(flow, now + decider.delay(), Outgoing { port: out, octets });
-                delayed(decider)
+                Meddling::delayed(decider.delay())
             }
             Manner::Split => {
                 self.release(flow, now);
@@ -355,20 +359,6 @@ impl Switch {
         }
     }
 
-    /// How many of the next `len` octets of a connection may still pass before it is cut off; none when all may.
-    fn room(&mut self, connection: Flow, after: u64, fault: u32, len: usize) -> Option<usize> {
-        if self.carried.len() >= MOST_FLOWS {
-            self.carried.clear();
-        }
-        let (since, carried) = self.carried.entry(connection).or_insert((fault, 0));
-        if *since != fault {
-            (*since, *carried) = (fault, 0);
-        }
-        let left = after.saturating_sub(*carried);
-        *carried += len as u64;
-        (*carried > after).then(|| usize::try_from(left).unwrap_or(len))
-    }
-
     fn cut_off(
         &mut self,
         connection: Flow,
@@ -406,15 +396,6 @@ impl Switch {
             made_up,
         }
     }
-}
-
-fn delayed(decider: &Decider) -> Option<Meddling> {
-    let by = decider.delay();
-    (!by.is_zero()).then(|| Meddling::Delayed { by_us: micros(by) })
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

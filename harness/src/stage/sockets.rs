@@ -10,7 +10,7 @@ use super::relay::Faults;
 use crate::event::EventKind;
 use crate::fault::decider::{Fate, Manner};
 use crate::fault::switch::{BETWEEN_PIECES, MOMENT, MOST_PAUSES, OVERTAKEN_WITHIN};
-use crate::fault::{Meddling, Way};
+use crate::fault::{Carried, Meddling, Way};
 use crate::lab::Transport;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -112,6 +112,12 @@ impl Shared {
             .record(EventKind::Meddled { frame: None, what });
     }
 
+    fn delayed(&self, by: Duration) {
+        if let Some(delayed) = Meddling::delayed(by) {
+            self.meddled(delayed);
+        }
+    }
+
     fn hold(&self, change: isize) {
         self.held.set(self.held.get().saturating_add_signed(change));
         self.faults.tell_pending(self.held.get() > 0);
@@ -209,15 +215,11 @@ impl Shared {
                 self.later(delay, envelope).await;
             }
             Fate::Later(by) => {
-                self.meddled(Meddling::Delayed { by_us: micros(by) });
+                self.delayed(by);
                 self.later(delay + by, envelope).await;
             }
             Fate::Pass => {
-                if !delay.is_zero() {
-                    self.meddled(Meddling::Delayed {
-                        by_us: micros(delay),
-                    });
-                }
+                self.delayed(delay);
                 self.later(delay, envelope).await;
             }
         }
@@ -279,8 +281,7 @@ struct Pumped {
 /// One relayed connection.
 struct Stream {
     shared: Rc<Shared>,
-    /// Octets that came, both ways together, and since which fault.
-    carried: Cell<(u32, u64)>,
+    carried: Cell<Carried>,
     over: Notify,
 }
 
@@ -315,11 +316,7 @@ impl Stream {
                 return Ok(());
             }
             let delay = self.shared.faults.with(|decider| decider.delay());
-            if !delay.is_zero() {
-                self.shared.meddled(Meddling::Delayed {
-                    by_us: micros(delay),
-                });
-            }
+            self.shared.delayed(delay);
             self.shared.hold(1);
             // Nobody to take it means that the connection is over.
             let _ = chunks.send((Instant::now() + delay, buffer[..len].to_vec()));
@@ -333,14 +330,15 @@ impl Stream {
     ) -> io::Result<()> {
         while let Some((due, mut octets)) = chunks.recv().await {
             sleep_until(due).await;
+            let mut carried = self.carried.get();
+            let len = octets.len();
             let reset = self
                 .shared
                 .faults
-                .with(|decider| decider.reset())
-                .and_then(|(after, fault)| self.room(after, fault, octets.len()));
+                .with(|decider| decider.reset(&mut carried, len));
+            self.carried.set(carried);
             if let Some(kept) = reset {
                 to.write_all(&octets[..kept]).await?;
-                self.shared.faults.with(|decider| decider.has_reset());
                 self.shared.hold(-1);
                 self.shared.meddled(Meddling::Reset);
                 return Err(io::ErrorKind::ConnectionReset.into());
@@ -376,26 +374,10 @@ impl Stream {
         }
         to.shutdown().await
     }
-
-    /// How many of the next octets may still pass before the connection is cut off; none when all may.
-    fn room(&self, after: u64, fault: u32, len: usize) -> Option<usize> {
-        let (since, mut carried) = self.carried.get();
-        if since != fault {
-            carried = 0;
-        }
-        let left = after.saturating_sub(carried);
-        carried += len as u64;
-        self.carried.set((fault, carried));
-        (carried > after).then(|| usize::try_from(left).unwrap_or(len))
-    }
 }
 
 /// Has a connection end with RST instead of FIN when it is closed.
 fn cut_off(stream: &TcpStream) {
     // One that cannot be told so is over anyway.
     let _ = stream.set_zero_linger();
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
