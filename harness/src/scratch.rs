@@ -1,9 +1,10 @@
 //! A folder of this run's own below `/tmp`, which is everybody's: for the temporary files of programs, and where they
 //! have a user of their own (L1r) for that user's copy of the submission.
 
-use crate::world::Level;
 use crate::world::sandbox::spare::{self, Spare, SpareUser};
 use crate::world::sandbox::view::View;
+use crate::world::sandbox::{Confinement, Sandbox};
+use crate::world::{Isolation, Level};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ impl Scratch {
     ///
     /// # Errors
     /// When it cannot be made, or no user id is to be had at L1r.
-    pub(crate) fn new(level: Level) -> std::io::Result<Self> {
+    fn new(level: Level) -> std::io::Result<Self> {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let name = format!("socket-lab-{}-{number}", std::process::id());
@@ -42,13 +43,8 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Where temporary files go.
-    pub(crate) fn path(&self) -> &Path {
-        &self.temporary
-    }
-
     /// Who runs the programs of a submission with this view, and where, if somebody else does.
-    pub(crate) fn spare(&self, view: &View) -> Option<Spare> {
+    fn spare(&self, view: &View) -> Option<Spare> {
         Some(Spare {
             uid: self.user.as_ref()?.uid(),
             folder: view.folder.clone(),
@@ -64,4 +60,23 @@ impl Drop for Scratch {
         // What cannot be removed is in a folder that is cleaned anyway.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// What is around the programs with this view, and the folder for their temporary files where `/tmp` is everybody's. What
+/// is tried for it is among what `isolation` has tried.
+///
+/// # Errors
+/// When that folder cannot be made, or no user id is to be had at L1r.
+pub(crate) fn surround(
+    isolation: &mut Isolation,
+    mut view: View,
+) -> std::io::Result<(Sandbox, Option<Scratch>)> {
+    let scratch = match isolation.confinement {
+        Confinement::Guard => Some(Scratch::new(isolation.level)?),
+        _ => None,
+    };
+    view.scratch = scratch.as_ref().map(|scratch| scratch.temporary.clone());
+    isolation.try_layer(&view.folder);
+    let spare = scratch.as_ref().and_then(|scratch| scratch.spare(&view));
+    Ok((isolation.sandbox(view, spare), scratch))
 }

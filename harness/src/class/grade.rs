@@ -11,16 +11,15 @@ use super::store::{Store, is_done};
 use super::{Entry, State};
 use crate::conduct::{Plan, Progress, conduct};
 use crate::judge::{self, Obstacle, Status};
-use crate::lab::{Exercise, Kind};
+use crate::lab::Kind;
 use crate::manifest::{self, FILE, Submission};
 use crate::report::{IsolationNote, Report, SCHEMA, SubmissionName};
 use crate::results::{Run, Scene};
 use crate::scenario::wire::Sought;
 use crate::scenario::{Action, Library, Pattern, Scenario};
-use crate::scratch::Scratch;
+use crate::scratch::{self, Scratch};
 use crate::text::visible;
 use crate::turns::Turns;
-use crate::world::sandbox::Confinement;
 use crate::world::sandbox::view::View;
 use crate::world::{Cables, Isolation, Watch};
 use miette::{Result, miette};
@@ -265,7 +264,6 @@ impl Hall {
     fn refused(&self, mut entry: Entry, state: State, why: &str) -> Result<First> {
         entry.state = state;
         entry.error = Some(why.to_owned());
-        let isolation = &self.order.isolation;
         let report = Report {
             schema: SCHEMA.to_owned(),
             submission: SubmissionName {
@@ -275,12 +273,7 @@ impl Hall {
             seed: self.order.seed,
             score: 0.0,
             max_score: 0.0,
-            isolation: IsolationNote {
-                level: isolation.level,
-                capture: self.order.watch.granted,
-                missing: isolation.missing(),
-                shared: isolation.shared().to_owned(),
-            },
+            isolation: IsolationNote::new(&self.order.isolation, &self.order.watch),
             checks: Vec::new(),
             advice: Vec::new(),
             notes: vec![format!("nothing was run: {why}")],
@@ -296,15 +289,9 @@ impl Hall {
         work: &Path,
     ) -> std::io::Result<Played> {
         let order = &self.order;
-        let scratch = match order.isolation.confinement {
-            Confinement::Guard => Some(Scratch::new(order.isolation.level)?),
-            _ => None,
-        };
-        let mut view = View::new(&submission, false, &[])?;
-        view.scratch = scratch.as_ref().map(|scratch| scratch.path().to_owned());
-        let spare = scratch.as_ref().and_then(|scratch| scratch.spare(&view));
         let mut isolation = order.isolation.clone();
-        isolation.try_layer(&view.folder);
+        let view = View::new(&submission, false, &[])?;
+        let (sandbox, scratch) = scratch::surround(&mut isolation, view)?;
         let scenarios: Vec<Scenario> = order
             .library
             .scenarios
@@ -313,13 +300,7 @@ impl Hall {
             .cloned()
             .collect();
         self.tell(Told::Opened(member.name.clone(), scenarios.len()));
-        let unchecked = |exercise: &&Exercise| order.library.of(**exercise).next().is_none();
-        let papers = submission
-            .papers
-            .iter()
-            .filter(unchecked)
-            .copied()
-            .collect();
+        let papers = order.library.unchecked(&submission.papers);
         let plan = Plan {
             scenarios,
             papers,
@@ -327,7 +308,7 @@ impl Hall {
             watch: order.watch.clone(),
             cables: order.cables.clone(),
             evidence: Some(work.to_owned()),
-            sandbox: isolation.sandbox(view, spare),
+            sandbox,
             isolation,
             seed: order.seed,
             jobs: order.jobs,

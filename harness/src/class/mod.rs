@@ -212,25 +212,26 @@ impl Entry {
     }
 }
 
-/// How many submissions there are, and how many in each state.
-pub fn summary(index: &Index) -> String {
-    let mut parts = vec![count(index.submissions.len(), "submission")];
-    for state in [
+/// How many submissions are in each state that somebody is in, the good ones first.
+pub fn tallies(index: &Index) -> impl Iterator<Item = (State, usize)> {
+    let states = [
         State::Passed,
         State::Failed,
         State::Open,
         State::Refused,
         State::Fault,
         State::Pending,
-    ] {
-        let number = index
-            .submissions
-            .iter()
-            .filter(|entry| entry.state == state)
-            .count();
-        if number > 0 {
-            parts.push(format!("{number} {}", state.word()));
-        }
-    }
+    ];
+    let rows = &index.submissions;
+    let number = |state| rows.iter().filter(|entry| entry.state == state).count();
+    let tallies = states.map(|state| (state, number(state)));
+    tallies.into_iter().filter(|(_, number)| *number > 0)
+}
+
+/// How many submissions there are, and how many in each state.
+pub fn summary(index: &Index) -> String {
+    let mut parts = vec![count(index.submissions.len(), "submission")];
+    let tallies = tallies(index);
+    parts.extend(tallies.map(|(state, number)| format!("{number} {}", state.word())));
     parts.join(" · ")
 }

@@ -1,7 +1,7 @@
 //! `harness check`.
 
 use super::{
-    Failure, Format, INTERRUPTED, colours, default_out, fault, interruption, library, print,
+    Failure, Format, INTERRUPTED, colours, default_out, fault, library, print, until_interrupted,
 };
 use crate::conduct::{Plan, Progress, conduct};
 use crate::lab::{self, Exercise};
@@ -9,9 +9,8 @@ use crate::manifest;
 use crate::report::{self, Report};
 use crate::results::{self, Run};
 use crate::scenario::{Library, Scenario};
-use crate::scratch::Scratch;
+use crate::scratch;
 use crate::text::visible;
-use crate::world::sandbox::Confinement;
 use crate::world::sandbox::view::View;
 use crate::world::{Cables, Isolation, Level, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -68,24 +67,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
     // Made first: a folder that cannot be written is better known before than after.
     let folder = results::make_folder(&arguments.out)?;
-    let scratch = match isolation.confinement {
-        Confinement::Guard => Some(Scratch::new(isolation.level).map_err(fault)?),
-        _ => None,
-    };
-    let mut view =
+    let view =
         View::new(&submission, true, &hidden(&arguments.out, &submission.dir)).map_err(fault)?;
-    view.scratch = scratch.as_ref().map(|scratch| scratch.path().to_owned());
-    isolation.try_layer(&view.folder);
-    let spare = scratch.as_ref().and_then(|scratch| scratch.spare(&view));
+    // Kept until the programs have ended.
+    let (sandbox, _scratch) = scratch::surround(&mut isolation, view).map_err(fault)?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let plan = Plan {
         watch: Watch::probe(&isolation),
-        cables: Cables::probe(&isolation),
+        cables: match scenarios.iter().any(Scenario::needs_cables) {
+            true => Cables::probe(&isolation),
+            false => Cables::default(),
+        },
         evidence: Some(folder.clone()),
-        papers: papers(&submission, &library, &selection),
+        papers: match selection.is_empty() {
+            true => library.unchecked(&submission.papers),
+            false => Vec::new(),
+        },
         only: checks_of(&library, &selection),
         scenarios,
-        sandbox: isolation.sandbox(view, spare),
+        sandbox,
         isolation,
         seed: arguments
             .seed
@@ -254,22 +254,6 @@ fn checks_of(library: &Library, selection: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Exercises that were handed in as files and have no checks here.
-fn papers(
-    submission: &manifest::Submission,
-    library: &Library,
-    selection: &[String],
-) -> Vec<Exercise> {
-    let unchecked =
-        |exercise: &&Exercise| selection.is_empty() && library.of(**exercise).next().is_none();
-    submission
-        .papers
-        .iter()
-        .filter(unchecked)
-        .copied()
-        .collect()
-}
-
 /// Carries out the plan with progress on a terminal. None when it was interrupted.
 fn conduct_visibly(plan: &Plan) -> Result<Option<Run>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -281,20 +265,7 @@ fn conduct_visibly(plan: &Plan) -> Result<Option<Run>, Failure> {
         let (stop, stopped) = watch::channel(false);
         let (progress, told) = mpsc::unbounded_channel();
         let display = tokio::task::spawn_local(display(told, plan.scenarios.len()));
-        let conducted = conduct(plan, stopped, progress);
-        tokio::pin!(conducted);
-        let mut interrupted = false;
-        let run = loop {
-            tokio::select! {
-                run = &mut conducted => break run,
-                asked = interruption(), if !interrupted => {
-                    asked.map_err(fault)?;
-                    interrupted = true;
-                    // Nobody waiting for it means that everything is over already.
-                    let _ = stop.send(true);
-                }
-            }
-        };
+        let (run, interrupted) = until_interrupted(conduct(plan, stopped, progress), &stop).await?;
         display.await.map_err(fault)?;
         let run = run.map_err(fault)?;
         Ok((!interrupted).then_some(run))

@@ -1,6 +1,6 @@
 //! `harness grade`.
 
-use super::{Failure, INTERRUPTED, USAGE, fault, interruption, library, print};
+use super::{Failure, INTERRUPTED, USAGE, fault, library, print, until_interrupted};
 use crate::class::grade::{Order, Told, grade};
 use crate::class::roster::{self, Partition};
 use crate::class::store::{self, Store};
@@ -170,20 +170,8 @@ fn grade_visibly(order: Order, store: Store) -> Result<(Store, bool), Failure> {
         let (stop, stopped) = watch::channel(false);
         let (tell, told) = mpsc::unbounded_channel();
         let display = tokio::task::spawn_local(display(told, order.members.len()));
-        let graded = grade(order, store, stopped, tell);
-        tokio::pin!(graded);
-        let mut interrupted = false;
-        let store = loop {
-            tokio::select! {
-                store = &mut graded => break store,
-                asked = interruption(), if !interrupted => {
-                    asked.map_err(fault)?;
-                    interrupted = true;
-                    // Nobody waiting for it means that everything is over already.
-                    let _ = stop.send(true);
-                }
-            }
-        };
+        let (store, interrupted) =
+            until_interrupted(grade(order, store, stopped, tell), &stop).await?;
         display.await.map_err(fault)?;
         Ok((store.map_err(Failure::Fault)?, interrupted))
     })

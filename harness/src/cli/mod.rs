@@ -183,6 +183,26 @@ fn colours() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
 
+/// Does work to its end, and says whether it was interrupted: then it is told to stop, once.
+async fn until_interrupted<T>(
+    work: impl Future<Output = T>,
+    stop: &tokio::sync::watch::Sender<bool>,
+) -> Result<(T, bool), Failure> {
+    tokio::pin!(work);
+    let mut interrupted = false;
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok((done, interrupted)),
+            asked = interruption(), if !interrupted => {
+                asked.map_err(fault)?;
+                interrupted = true;
+                // Nobody waiting for it means that everything is over already.
+                let _ = stop.send(true);
+            }
+        }
+    }
+}
+
 /// Ctrl-C, or a request to terminate.
 async fn interruption() -> std::io::Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

@@ -7,7 +7,7 @@
 use super::collection::{Collection, Graded};
 use super::fields::{Word, fields, harmless};
 use super::text::points;
-use crate::class::State;
+use crate::class::tallies;
 use crate::judge::Verdict;
 use crate::lab::{CHECKS, Exercise, Kind};
 use crate::text::{count, visible};
@@ -164,7 +164,12 @@ pub fn render(
         style: STYLE,
         script: SCRIPT,
         facts: facts(collection),
-        tallies: tallies(collection),
+        tallies: tallies(&collection.index)
+            .map(|(state, number)| Tally {
+                word: state.word(),
+                number,
+            })
+            .collect(),
         groups,
         matrix: collection.class,
         students,
@@ -207,26 +212,6 @@ fn facts(collection: &Collection) -> Vec<String> {
     facts.append(&mut levels);
     facts.push(format!("harness {}", index.version));
     facts
-}
-
-fn tallies(collection: &Collection) -> Vec<Tally> {
-    let states = [
-        State::Passed,
-        State::Failed,
-        State::Open,
-        State::Refused,
-        State::Fault,
-        State::Pending,
-    ];
-    let rows = &collection.index.submissions;
-    states
-        .into_iter()
-        .map(|state| Tally {
-            word: state.word(),
-            number: rows.iter().filter(|entry| entry.state == state).count(),
-        })
-        .filter(|tally| tally.number > 0)
-        .collect()
 }
 
 fn exercise_of(id: &str) -> Option<Exercise> {

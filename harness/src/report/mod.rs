@@ -21,7 +21,7 @@ use crate::event::EventKind;
 use crate::judge::{Status, Verdict};
 use crate::lab::{Exercise, Kind};
 use crate::results::Run;
-use crate::world::Level;
+use crate::world::{Isolation, Level, Watch};
 use serde::{Deserialize, Serialize};
 
 /// The format of the report.
@@ -74,6 +74,18 @@ pub struct IsolationNote {
     pub shared: String,
 }
 
+impl IsolationNote {
+    /// What isolation and watch say.
+    pub fn new(isolation: &Isolation, watch: &Watch) -> Self {
+        IsolationNote {
+            level: isolation.level,
+            capture: watch.granted,
+            missing: isolation.missing(),
+            shared: isolation.shared().to_owned(),
+        }
+    }
+}
+
 /// The outcome of a whole check, as an exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -106,12 +118,6 @@ impl Report {
         let advice = checks
             .extract_if(.., |check| check.kind == Kind::Advice)
             .collect();
-        let isolation = IsolationNote {
-            level: run.isolation.level,
-            capture: run.watch.granted,
-            missing: run.isolation.missing(),
-            shared: run.isolation.shared().to_owned(),
-        };
         let notes = notes(run, &checks);
         Report {
             schema: SCHEMA.to_owned(),
@@ -123,7 +129,7 @@ impl Report {
             // A sum of nothing is -0.0.
             score: checks.iter().map(|check| check.points).sum::<f64>() + 0.0,
             max_score: checks.iter().map(|check| check.max_points).sum::<f64>() + 0.0,
-            isolation,
+            isolation: IsolationNote::new(&run.isolation, &run.watch),
             checks,
             advice,
             notes,

@@ -125,6 +125,12 @@ impl Library {
         Ok(Library { scenarios })
     }
 
+    /// Those exercises that have no scenario here.
+    pub fn unchecked(&self, exercises: &[Exercise]) -> Vec<Exercise> {
+        let unchecked = |exercise: &&Exercise| self.of(**exercise).next().is_none();
+        exercises.iter().filter(unchecked).copied().collect()
+    }
+
     /// The scenarios of an exercise.
     pub fn of(&self, exercise: Exercise) -> impl Iterator<Item = &Scenario> {
         self.scenarios

@@ -393,6 +393,11 @@ fn write_list(f: &mut fmt::Formatter<'_>, texts: &[String], between: &str) -> fm
 }
 
 impl Scenario {
+    /// Whether it means nothing without a wire in the harness's hand.
+    pub fn needs_cables(&self) -> bool {
+        self.needs.contains(&Need::TwoHosts) || self.needs.contains(&Need::Faults)
+    }
+
     /// Whose login name each client uses: its own, or its namesake's.
     pub fn namesakes(&self) -> std::collections::BTreeMap<Actor, Actor> {
         self.steps

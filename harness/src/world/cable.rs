@@ -63,11 +63,7 @@ pub struct Cables {
 impl Cables {
     /// Tries it in a process of its own.
     pub fn probe(isolation: &Isolation) -> Self {
-        let tried = if isolation.seclusion.network {
-            trial::ask(PROBE_ARGUMENT, &isolation.seclusion)
-        } else {
-            Err("a network of its own for each scenario, which this machine does not allow (see `harness doctor`)".to_owned())
-        };
+        let tried = trial::ask_in_own_network(PROBE_ARGUMENT, isolation);
         Cables {
             granted: tried.is_ok(),
             why: tried.err(),

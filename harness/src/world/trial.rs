@@ -1,5 +1,6 @@
 //! Trying something in a process of its own: this program, with a hidden argument.
 
+use super::Isolation;
 use serde::Serialize;
 use std::fmt::Display;
 use std::process::{Command, Stdio};
@@ -19,6 +20,14 @@ pub(super) fn ask(argument: &str, what: &impl Serialize) -> Result<(), String> {
     let error = String::from_utf8_lossy(&output.stderr);
     let line = error.lines().next().unwrap_or("refused without a reason");
     Err(line.to_owned())
+}
+
+/// The same for what is only possible on a network of the scenario's own; it is told the seclusion.
+pub(super) fn ask_in_own_network(argument: &str, isolation: &Isolation) -> Result<(), String> {
+    if isolation.seclusion.network {
+        return ask(argument, &isolation.seclusion);
+    }
+    Err("a network of its own for each scenario, which this machine does not allow (see `harness doctor`)".to_owned())
 }
 
 /// That process's answer: its exit status, 0 when what was tried is granted.

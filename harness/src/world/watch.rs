@@ -26,11 +26,7 @@ pub struct Watch {
 impl Watch {
     /// Tries it in a process of its own, where every scenario has a network of its own.
     pub fn probe(isolation: &Isolation) -> Self {
-        let tried = if isolation.seclusion.network {
-            trial::ask(PROBE_ARGUMENT, &isolation.seclusion)
-        } else {
-            Err("a network of its own for each scenario, which this machine does not allow (see `harness doctor`)".to_owned())
-        };
+        let tried = trial::ask_in_own_network(PROBE_ARGUMENT, isolation);
         Watch {
             granted: tried.is_ok(),
             why: tried.err(),
