@@ -204,7 +204,7 @@ fn play_with(scenario: &str, arguments: &[&str], make: impl Fn() -> Copy) -> (Co
 }
 
 #[test]
-fn datagrams_are_repeated_overtaken_and_held_back_as_the_scenario_says() {
+fn datagrams_are_repeated_and_held_back_as_the_scenario_says() {
     if !has(&["python3"]) || !has_cables() {
         return;
     }

@@ -52,23 +52,23 @@ pub(crate) fn has(programs: &[&str]) -> bool {
     missing.is_empty() || skip(&format!("needs {missing:?} on the PATH"))
 }
 
-/// Whether scenarios can have a network of their own here.
-pub(crate) fn has_netns() -> bool {
+/// What the harness says of this machine.
+fn doctor() -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_harness"))
         .arg("doctor")
         .output()
         .expect("the harness can be started");
-    String::from_utf8_lossy(&output.stdout).starts_with("isolation L3")
-        || skip("needs a network namespace (see `harness doctor`)")
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Whether scenarios can have a network of their own here.
+pub(crate) fn has_netns() -> bool {
+    doctor().starts_with("isolation L3") || skip("needs a network namespace (see `harness doctor`)")
 }
 
 /// Whether the wire can be watched here.
 pub(crate) fn has_capture() -> bool {
-    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
-        .arg("doctor")
-        .output()
-        .expect("the harness can be started");
-    String::from_utf8_lossy(&output.stdout).contains("\ncapture: granted")
+    doctor().contains("\ncapture: granted")
         || skip("needs the right to capture in a network namespace (see `harness doctor`)")
 }
 
@@ -83,11 +83,7 @@ pub(crate) fn heavy() -> std::sync::MutexGuard<'static, ()> {
 
 /// Whether cables can be laid here.
 pub(crate) fn has_cables() -> bool {
-    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
-        .arg("doctor")
-        .output()
-        .expect("the harness can be started");
-    String::from_utf8_lossy(&output.stdout).contains("\ncables: granted")
+    doctor().contains("\ncables: granted")
         || skip("needs virtual Ethernet in a network namespace (see `harness doctor`)")
 }
 
