@@ -136,7 +136,10 @@ impl Run {
                 let failed = verdicts
                     .iter_mut()
                     .filter(|verdict| verdict.status == Status::Fail);
-                failed.for_each(|verdict| verdict.hint = Some(hint.clone()));
+                failed.for_each(|verdict| {
+                    verdict.hint = Some(hint.clone());
+                    verdict.more_hints.clear();
+                });
             }
             if !scene.events.is_empty() {
                 let name = &scene.scenario.name;
@@ -215,7 +218,7 @@ impl Run {
         write(&folder.join("report.json"), &json(report)?)?;
         write(
             &folder.join("report.txt"),
-            &crate::report::text::render(report, false),
+            &crate::report::text::render(report, crate::report::text::Look::default()),
         )?;
         let failed: BTreeSet<String> = report
             .checks

@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 Examples:
   harness check                  check the submission in this folder
   harness check ada ex6 ex8      two exercises of the submission in the folder ada
+  harness check --explain        with all steps of the hints, and why each thing matters
   harness check ada --seed 42    with the same random choices as another run
   harness check ada --format json > report.json")]
 pub(super) struct Arguments {
@@ -39,6 +40,9 @@ pub(super) struct Arguments {
     /// How the report is written on standard output.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Shows every step of the hints, and why what was passed matters.
+    #[arg(long)]
+    explain: bool,
     /// Where the evidence is kept.
     #[arg(long, value_name = "DIR", default_value_os_t = default_out())]
     out: PathBuf,
@@ -106,7 +110,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let report = Report::new(&run);
     match arguments.format {
         Format::Json => print(&report::json::render(&report).map_err(fault)?)?,
-        Format::Text => print(&report::text::render(&report, colours()))?,
+        Format::Text => {
+            let look = report::text::Look {
+                colours: colours(),
+                explain: arguments.explain,
+            };
+            print(&report::text::render(&report, look))?;
+        }
     }
     run.save(&folder, &report).map_err(Failure::Fault)?;
     if arguments.format == Format::Text {

@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// How the report is written.
     #[arg(long, value_enum, default_value = "text")]
     format: RecordedFormat,
+    /// In the text of one submission, shows every step of the hints, and why what was passed matters.
+    #[arg(long)]
+    explain: bool,
     /// Writes into a file instead of to standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -72,7 +75,13 @@ fn render(arguments: &Arguments, collection: &Collection) -> Result<String, Fail
     let plain = arguments.output.is_some();
     Ok(match arguments.format {
         RecordedFormat::Text => match only(collection) {
-            Some(graded) => text::render(&graded.report, !plain && colours()),
+            Some(graded) => {
+                let look = text::Look {
+                    colours: !plain && colours(),
+                    explain: arguments.explain,
+                };
+                text::render(&graded.report, look)
+            }
             None => overview::render(collection),
         },
         RecordedFormat::Html => {

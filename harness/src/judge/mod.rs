@@ -72,6 +72,12 @@ pub struct Verdict {
     /// A question that helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Further steps of the hint: the concept, and where to look in one's code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_hints: Vec<String>,
+    /// Why this matters beyond the lab, for those who have passed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub matters: String,
     /// The sentence of the sheet it enforces.
     pub sheet: String,
     /// Where in the scenario it was decided.
@@ -278,6 +284,7 @@ fn verdict(
             let waiting = describe_waiting(failure.ended, failure.waited_us);
             verdict.because = Some(format!("{waiting}{}", failure.miss.because));
             verdict.hint = check.hints.first().cloned();
+            verdict.more_hints = check.hints.iter().skip(1).cloned().collect();
             verdict.see = format!("{}:{}", scenario.file, scenario.steps[failure.step].place);
             if let Some((actor, words)) = expect::crash(ledger) {
                 let because = verdict.because.take().unwrap_or_default();
@@ -309,6 +316,7 @@ fn verdict(
         (None, _) => {
             verdict.status = Status::Pass;
             verdict.points = check.points;
+            verdict.matters.clone_from(&check.matters);
         }
     }
     verdict
@@ -329,6 +337,8 @@ fn blank_verdict(scenario: &Scenario, index: usize) -> Verdict {
         got: None,
         because: None,
         hint: None,
+        more_hints: Vec::new(),
+        matters: String::new(),
         sheet: check.sheet.clone(),
         see: format!("{}:{}", scenario.file, check.place),
         evidence: BTreeMap::new(),
@@ -399,6 +409,7 @@ pub fn settle_needs(scenarios: &[&Scenario], mut verdicts: Vec<Verdict>) -> Vec<
             .map_or(0.0, |check| check.points);
         verdict.max_points = if status == Status::Fail { worth } else { 0.0 };
         (verdict.sent, verdict.expected, verdict.got, verdict.hint) = (None, None, None, None);
+        verdict.more_hints.clear();
     }
     verdicts.sort_by_key(|verdict| {
         crate::lab::find_check(&verdict.id).map_or(usize::MAX, |(place, _)| place)

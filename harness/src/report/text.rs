@@ -15,11 +15,20 @@ const OPEN: Style = AnsiColor::Yellow.on_default();
 const QUIET: Style = Style::new().dimmed();
 const LOUD: Style = Style::new().bold();
 
-/// The report as text, with colours or without.
-pub fn render(report: &Report, colours: bool) -> String {
+/// How the text is to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// With colours.
+    pub colours: bool,
+    /// With every step of the hints, and why what was passed matters.
+    pub explain: bool,
+}
+
+/// The report as text.
+pub fn render(report: &Report, look: Look) -> String {
     let mut page = Page {
         text: String::new(),
-        colours,
+        look,
     };
     page.head(report);
     for exercise in report.exercises() {
@@ -43,12 +52,12 @@ type Belongs = fn(&Verdict) -> bool;
 
 struct Page {
     text: String,
-    colours: bool,
+    look: Look,
 }
 
 impl Page {
     fn paint(&self, style: Style, text: &str) -> String {
-        if self.colours {
+        if self.look.colours {
             format!("{style}{text}{style:#}")
         } else {
             text.to_owned()
@@ -97,6 +106,10 @@ impl Page {
             "  {status} {name:<25} {points:>5}  {}",
             check.title
         );
+        if self.look.explain && !check.matters.is_empty() {
+            let line = format!("{:16}{}", "", check.matters);
+            self.line(QUIET, &line);
+        }
     }
 
     fn details(&mut self, report: &Report) {
@@ -154,6 +167,11 @@ impl Page {
         }
         if let Some(hint) = &check.hint {
             self.field("hint", hint);
+        }
+        if self.look.explain {
+            for hint in &check.more_hints {
+                self.field("", hint);
+            }
         }
         if check.status != Status::NotRun {
             self.field("see", &check.see);

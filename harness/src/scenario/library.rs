@@ -178,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn required_points_are_whole_halves() {
+    fn required_points_are_whole_quarters() {
         let library = Library::built_in().expect("they can be read");
         for check in library
             .scenarios
             .iter()
             .flat_map(|scenario| &scenario.checks)
         {
-            assert_eq!((check.points * 2.0).fract(), 0.0, "{}", check.id);
+            assert_eq!((check.points * 4.0).fract(), 0.0, "{}", check.id);
             assert_eq!(
                 check.kind == crate::lab::Kind::Required,
                 check.points > 0.0,

@@ -69,8 +69,11 @@ pub struct CheckBlock {
     pub points: f64,
     /// The sentence of the sheet it enforces.
     pub sheet: String,
-    /// Hints, from the question to ask oneself to where to look.
+    /// Hints in steps: a question to ask oneself, the concept, where to look in one's code.
     pub hints: Vec<String>,
+    /// Why this matters beyond the lab.
+    #[serde(default)]
+    pub matters: String,
     /// Only the wire can decide it: without a capture it is not run.
     #[serde(default)]
     pub wire: bool,

@@ -218,6 +218,7 @@ impl<'s> Reader<'s> {
             points,
             sheet: String::new(),
             hints: Vec::new(),
+            matters: String::new(),
             wire: false,
             needs: Vec::new(),
             explained_by: Vec::new(),
@@ -228,6 +229,9 @@ impl<'s> Reader<'s> {
             match child.name().value() {
                 "sheet" => block.sheet = self.one_string(child, "the sentence of the sheet")?,
                 "hint" => block.hints.push(self.one_string(child, "the hint")?),
+                "matters" => {
+                    block.matters = self.one_string(child, "why this matters")?;
+                }
                 word @ ("needs" | "explained-by") => {
                     let id = self.one_string(child, "the id of a check, or capture")?;
                     if word == "needs" && id == "capture" {

@@ -45,6 +45,8 @@ fn verdict(id: &str, status: Status) -> Verdict {
         got: None,
         because: None,
         hint: None,
+        more_hints: Vec::new(),
+        matters: String::new(),
         sheet: "A sentence of the sheet.".to_owned(),
         see: "scenarios/ex1/hello.kdl:1:1".to_owned(),
         evidence: ["transcript.txt", "capture.pcapng", "ladder.svg"]
