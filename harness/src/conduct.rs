@@ -8,6 +8,7 @@ use crate::event::{Actor, Event, EventKind};
 use crate::judge::Obstacle;
 use crate::lab::Exercise;
 use crate::manifest::{NameStyle, Programs, Submission};
+use crate::paper::{self, Paper};
 use crate::results::{FRAMES, Run, Scene};
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Need, Scenario};
@@ -31,8 +32,8 @@ pub struct Plan {
     pub submission: Submission,
     /// Scenarios with their placeholders.
     pub scenarios: Vec<Scenario>,
-    /// Exercises handed in as files, to be mentioned in the report.
-    pub papers: Vec<Exercise>,
+    /// Exercises handed in that no scenario is about, to be mentioned in the report.
+    pub unchecked: Vec<Exercise>,
     /// The checks to report on; none means all.
     pub only: Vec<String>,
     /// Where.
@@ -85,7 +86,8 @@ pub async fn conduct(
     let mut scenes: Vec<Option<Scene>> = Vec::new();
     for (index, scenario) in plan.scenarios.iter().enumerate() {
         let Some(programs) = plan.submission.programs.get(&scenario.exercise) else {
-            scenes.push(None);
+            // Files are read at the end, when it is known where the programs listened.
+            scenes.push(scenario.is_paper().then(|| Scene::of_paper(scenario)));
             continue;
         };
         let names = names_for(scenario, programs);
@@ -172,7 +174,40 @@ pub async fn conduct(
             }
         }
     }
-    Ok(Run::new(plan, scenes.into_iter().flatten().collect()))
+    let scenes: Vec<Scene> = scenes.into_iter().flatten().collect();
+    let papers = read_papers(&plan.submission, &scenes).await?;
+    Ok(Run::new(plan, scenes, papers))
+}
+
+/// Reads what was handed in as files, as far as some scene is about it.
+async fn read_papers(
+    submission: &Submission,
+    scenes: &[Scene],
+) -> std::io::Result<BTreeMap<Exercise, Paper>> {
+    let asked = |exercise: &&Exercise| {
+        let mut papers = scenes.iter().filter(|scene| scene.scenario.is_paper());
+        papers.any(|scene| scene.scenario.exercise == **exercise)
+    };
+    let exercises: Vec<Exercise> = submission.papers.keys().filter(asked).copied().collect();
+    let mut ports = submission.ports();
+    let events = scenes.iter().flat_map(|scene| &scene.events);
+    ports.extend(events.filter_map(|event| match &event.kind {
+        EventKind::Listening { address, .. } => Some(address.port()),
+        _ => None,
+    }));
+    let submission = submission.clone();
+    // A large capture takes a moment; others are playing meanwhile.
+    let read = tokio::task::spawn_blocking(move || {
+        let read = exercises.into_iter().filter_map(|exercise| {
+            let files = submission.papers.get(&exercise)?;
+            Some((
+                exercise,
+                paper::read(exercise, files, &submission.dir, &ports),
+            ))
+        });
+        read.collect()
+    });
+    read.await.map_err(std::io::Error::other)
 }
 
 /// The file for a scene's frames, in a folder that is there.

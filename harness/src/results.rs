@@ -12,9 +12,11 @@
 use crate::conduct::Plan;
 use crate::event::{Event, EventKind};
 use crate::judge::{self, Obstacle, Status, Verdict};
-use crate::lab::Exercise;
+use crate::lab::{Exercise, Kind};
 use crate::ladder::{self, Ladder};
 use crate::manifest::{FILE, Submission};
+use crate::paper::examine::examine;
+use crate::paper::{self, Paper};
 use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::transcript;
@@ -29,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The format of `run.json`.
-const SCHEMA: &str = "socket-lab/run/v1";
+const SCHEMA: &str = "socket-lab/run/v2";
 
 /// The file with a scene's frames.
 pub const FRAMES: &str = "capture.pcapng";
@@ -52,8 +54,11 @@ pub struct Run {
     /// Whether the wire could be watched.
     #[serde(default)]
     pub watch: Watch,
-    /// Exercises handed in as files, for which there are no scenarios.
-    pub papers: Vec<Exercise>,
+    /// Exercises handed in that no scenario is about.
+    pub unchecked: Vec<Exercise>,
+    /// What was handed in as files, as far as it was asked for.
+    #[serde(default)]
+    pub papers: BTreeMap<Exercise, Paper>,
     /// The checks that were asked for; none means all.
     pub only: Vec<String>,
     /// Addresses of a local network that are written into programs for which the manifest names none.
@@ -98,6 +103,15 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// A scene without a stage: what was handed in is kept in the [`Run`].
+    pub fn of_paper(scenario: &Scenario) -> Self {
+        Scene {
+            scenario: scenario.clone(),
+            obstacle: None,
+            events: Vec::new(),
+        }
+    }
+
     /// Whether its wire was watched.
     pub fn was_watched(&self) -> bool {
         self.events
@@ -108,7 +122,7 @@ impl Scene {
 
 impl Run {
     /// A run that was played to a plan.
-    pub fn new(plan: &Plan, scenes: Vec<Scene>) -> Self {
+    pub fn new(plan: &Plan, scenes: Vec<Scene>, papers: BTreeMap<Exercise, Paper>) -> Self {
         Run {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -117,7 +131,8 @@ impl Run {
             seed: plan.seed,
             isolation: plan.isolation.clone(),
             watch: plan.watch.clone(),
-            papers: plan.papers.clone(),
+            unchecked: plan.unchecked.clone(),
+            papers,
             only: plan.only.clone(),
             lan: lan(&plan.submission),
             scenes,
@@ -127,7 +142,11 @@ impl Run {
     /// Every verdict, in the order of the lab.
     pub fn verdicts(&self) -> Vec<Verdict> {
         let scenarios: Vec<&Scenario> = self.scenes.iter().map(|scene| &scene.scenario).collect();
-        let verdicts = self.scenes.iter().flat_map(|scene| {
+        let (papers, played): (Vec<&Scene>, Vec<&Scene>) = self
+            .scenes
+            .iter()
+            .partition(|scene| scene.scenario.is_paper());
+        let played = played.into_iter().flat_map(|scene| {
             let mut verdicts = match &scene.obstacle {
                 Some(obstacle) => judge::not_played(&scene.scenario, obstacle),
                 None => judge::judge(&Arc::new(scene.scenario.clone()), &scene.events),
@@ -166,7 +185,22 @@ impl Run {
             }
             verdicts
         });
-        judge::settle_needs(&scenarios, verdicts.collect())
+        let mut verdicts: Vec<Verdict> = played.collect();
+        let experiments = verdicts
+            .iter()
+            .filter(|verdict| verdict.kind == Kind::Experiment)
+            .map(|verdict| (verdict.id.as_str(), verdict))
+            .collect();
+        let on_papers =
+            papers
+                .into_iter()
+                .flat_map(|scene| match self.papers.get(&scene.scenario.exercise) {
+                    Some(paper) => examine(&scene.scenario, paper, &experiments),
+                    None => paper::examine::missing(&scene.scenario),
+                });
+        let on_papers: Vec<Verdict> = on_papers.collect();
+        verdicts.extend(on_papers);
+        judge::settle_needs(&scenarios, verdicts)
     }
 
     /// What helps programs that looked in vain for an address which is written into them.
@@ -291,7 +325,7 @@ impl Run {
         for scene in run
             .scenes
             .iter_mut()
-            .filter(|scene| scene.obstacle.is_none())
+            .filter(|scene| scene.obstacle.is_none() && !scene.scenario.is_paper())
         {
             let path = folder
                 .join("scenes")

@@ -276,6 +276,7 @@ impl Hall {
             isolation: IsolationNote::new(&self.order.isolation, &self.order.watch),
             checks: Vec::new(),
             advice: Vec::new(),
+            experiments: Vec::new(),
             notes: vec![format!("nothing was run: {why}")],
         };
         let work = self.store.borrow().begin(&entry.name)?;
@@ -296,14 +297,14 @@ impl Hall {
             .library
             .scenarios
             .iter()
-            .filter(|scenario| submission.programs.contains_key(&scenario.exercise))
+            .filter(|scenario| submission.has(scenario))
             .cloned()
             .collect();
         self.tell(Told::Opened(member.name.clone(), scenarios.len()));
-        let papers = order.library.unchecked(&submission.papers);
+        let papers = order.library.unchecked(submission.papers.keys());
         let plan = Plan {
             scenarios,
-            papers,
+            unchecked: papers,
             only: Vec::new(),
             watch: order.watch.clone(),
             cables: order.cables.clone(),

@@ -8,7 +8,7 @@ use crate::lab::{self, Exercise};
 use crate::manifest;
 use crate::report::{self, Report};
 use crate::results::{self, Run};
-use crate::scenario::{Library, Scenario};
+use crate::scenario::{Library, Question, Scenario};
 use crate::scratch;
 use crate::text::visible;
 use crate::world::sandbox::view::View;
@@ -83,8 +83,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             false => Cables::default(),
         },
         evidence: Some(folder.clone()),
-        papers: match selection.is_empty() {
-            true => library.unchecked(&submission.papers),
+        unchecked: match selection.is_empty() {
+            true => library.unchecked(submission.papers.keys()),
             false => Vec::new(),
         },
         only: checks_of(&library, &selection),
@@ -183,7 +183,7 @@ fn select(
             .next()
             .and_then(|id| Exercise::from_str(id).ok());
         let handed_in = exercise.is_some_and(|exercise| {
-            submission.programs.contains_key(&exercise) || submission.papers.contains(&exercise)
+            submission.programs.contains_key(&exercise) || submission.papers.contains_key(&exercise)
         });
         if !handed_in {
             return Err(miette!(
@@ -203,7 +203,7 @@ fn select(
         }
     }
     let wanted = |scenario: &&Scenario| {
-        submission.programs.contains_key(&scenario.exercise)
+        submission.has(scenario)
             && (selection.is_empty()
                 || needed(library, selection)
                     .iter()
@@ -225,14 +225,18 @@ fn needed(library: &Library, selection: &[String]) -> Vec<String> {
     let mut done = 0;
     while let Some(id) = ids.get(done).cloned() {
         done += 1;
-        let checks = library
-            .scenarios
-            .iter()
-            .flat_map(|scenario| &scenario.checks);
-        for need in checks
-            .filter(|check| check.id == id)
-            .flat_map(|check| check.needs.iter().chain(&check.explained_by))
-        {
+        let checks = library.scenarios.iter().flat_map(|scenario| {
+            let named = scenario.checks.iter();
+            named.filter(|check| check.id == id || scenario.exercise.id() == id)
+        });
+        for need in checks.flat_map(|check| {
+            let experiment = match &check.question {
+                Some(Question::Answer { experiment, .. }) => experiment.as_ref(),
+                _ => None,
+            };
+            let needs = check.needs.iter().chain(&check.explained_by);
+            needs.chain(experiment)
+        }) {
             if !ids.contains(need) {
                 ids.push(need.clone());
             }
@@ -243,7 +247,8 @@ fn needed(library: &Library, selection: &[String]) -> Vec<String> {
 
 /// Whether a scenario belongs to an exercise or holds a check.
 fn concerns(scenario: &Scenario, id: &str) -> bool {
-    scenario.exercise.id() == id || scenario.checks.iter().any(|check| check.id == id)
+    (scenario.exercise.id() == id && !scenario.is_experiment())
+        || scenario.checks.iter().any(|check| check.id == id)
 }
 
 /// The ids of the checks to report on; none means all.

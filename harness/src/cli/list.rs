@@ -71,7 +71,7 @@ fn as_text(library: &Library) -> String {
             };
             let points = match kind {
                 Kind::Required => format!("{} pt", check.points),
-                Kind::Robustness | Kind::Advice => "advice".to_owned(),
+                Kind::Robustness | Kind::Advice | Kind::Experiment => "advice".to_owned(),
             };
             let machine = of_the_machine(scenario, check);
             let machine = machine.iter().map(ToString::to_string);

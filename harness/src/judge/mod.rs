@@ -16,8 +16,9 @@ pub mod wire;
 
 pub use ledger::Ledger;
 
-use crate::event::{Event, EventKind, Waiting};
-use crate::lab::{Exercise, Kind};
+use crate::event::{CrossingKind, Event, EventKind, Waiting};
+use crate::lab::{Exercise, Kind, Transport};
+use crate::scenario::model::SERVER;
 use crate::scenario::{Action, CheckBlock, Scenario};
 use crate::text;
 use expect::{Finding, Miss, evaluate};
@@ -78,6 +79,9 @@ pub struct Verdict {
     /// Why this matters beyond the lab, for those who have passed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub matters: String,
+    /// What there is to tell whatever the outcome, a paragraph each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// The sentence of the sheet it enforces.
     pub sheet: String,
     /// Where in the scenario it was decided.
@@ -304,6 +308,12 @@ fn verdict(
                     failure.miss.because
                 ));
             }
+            if check.kind == Kind::Experiment
+                && let Some(why) = shows_nothing(scenario, failure, ledger)
+            {
+                verdict.status = Status::Inconclusive;
+                verdict.because = Some(why.to_owned());
+            }
         }
         (None, fault) if docket.steps_done < steps || !ledger.ended => {
             verdict.status = Status::Inconclusive;
@@ -322,7 +332,32 @@ fn verdict(
     verdict
 }
 
-fn blank_verdict(scenario: &Scenario, index: usize) -> Verdict {
+/// Why an experiment in which something was not seen shows nothing about the protocol, if so.
+fn shows_nothing(scenario: &Scenario, failure: &Failure, ledger: &Ledger) -> Option<&'static str> {
+    let restarts = |step: &crate::scenario::Step| step.action == Action::Restart;
+    let restart = scenario.steps.iter().position(restarts)?;
+    if failure.step < restart {
+        return Some("no request was answered before the server was to be restarted");
+    }
+    if failure.step == restart {
+        return Some("the server did not come back when it was started again");
+    }
+    let connected = matches!(scenario.exercise.endpoint(), Some((Transport::Tcp, _)));
+    if connected {
+        return None;
+    }
+    // A datagram that was lost while there was no server says nothing about what the server remembers.
+    let since = || ledger.crossed_since_mark().map(|(_, crossing)| crossing);
+    let lost = since().any(|crossing| matches!(crossing.what, CrossingKind::Unreachable { .. }));
+    let asked =
+        since().any(|crossing| crossing.carries() && crossing.to.as_deref() == Some(SERVER));
+    if !ledger.wire.is_sound() || lost || !asked {
+        return Some("no request reached the server that was started again");
+    }
+    None
+}
+
+pub(crate) fn blank_verdict(scenario: &Scenario, index: usize) -> Verdict {
     let check = &scenario.checks[index];
     Verdict {
         id: check.id.clone(),
@@ -339,6 +374,7 @@ fn blank_verdict(scenario: &Scenario, index: usize) -> Verdict {
         hint: None,
         more_hints: Vec::new(),
         matters: String::new(),
+        remarks: Vec::new(),
         sheet: check.sheet.clone(),
         see: format!("{}:{}", scenario.file, check.place),
         evidence: BTreeMap::new(),

@@ -99,17 +99,38 @@ impl Page {
             (Kind::Robustness, _) if check.max_points > 0.0 => {
                 format!("{}/{}", points(check.points), points(check.max_points))
             }
-            (Kind::Robustness | Kind::Advice, _) => String::new(),
+            (Kind::Robustness | Kind::Advice | Kind::Experiment, _) => String::new(),
         };
         let _ = writeln!(
             self.text,
-            "  {status} {name:<25} {points:>5}  {}",
+            "  {status} {name:<25} {points:>9}  {}",
             check.title
         );
-        if self.look.explain && !check.matters.is_empty() {
-            let line = format!("{:16}{}", "", check.matters);
-            self.line(QUIET, &line);
+        for remark in &check.remarks {
+            self.paragraph(remark);
         }
+        if self.look.explain && !check.matters.is_empty() {
+            self.paragraph(&check.matters);
+        }
+    }
+
+    /// Something to read below a row.
+    fn paragraph(&mut self, text: &str) {
+        const INDENT: usize = 16;
+        const WIDTH: usize = 104;
+        let text = visible(text);
+        let mut line = String::new();
+        for word in text.split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+                self.line(QUIET, &format!("{:INDENT$}{line}", ""));
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.line(QUIET, &format!("{:INDENT$}{line}", ""));
     }
 
     fn details(&mut self, report: &Report) {
@@ -261,7 +282,7 @@ fn word_of(check: &Verdict) -> &'static str {
     match (check.status, check.kind) {
         (Status::Pass, _) => "✓ pass",
         (Status::Fail, Kind::Required) => "✗ fail",
-        (Status::Fail, Kind::Robustness | Kind::Advice) => "! advice",
+        (Status::Fail, Kind::Robustness | Kind::Advice | Kind::Experiment) => "! advice",
         (Status::NotRun, _) => "· not run",
         (Status::Inconclusive, _) => "? unsure",
     }
@@ -271,7 +292,8 @@ fn style_of(check: &Verdict) -> Style {
     match (check.status, check.kind) {
         (Status::Pass, _) => GOOD,
         (Status::Fail, Kind::Required) => BAD,
-        (Status::Fail, Kind::Robustness | Kind::Advice) | (Status::Inconclusive, _) => OPEN,
+        (Status::Fail, Kind::Robustness | Kind::Advice | Kind::Experiment)
+        | (Status::Inconclusive, _) => OPEN,
         (Status::NotRun, _) => QUIET,
     }
 }

@@ -47,6 +47,7 @@ fn verdict(id: &str, status: Status) -> Verdict {
         hint: None,
         more_hints: Vec::new(),
         matters: String::new(),
+        remarks: Vec::new(),
         sheet: "A sentence of the sheet.".to_owned(),
         see: "scenarios/ex1/hello.kdl:1:1".to_owned(),
         evidence: ["transcript.txt", "capture.pcapng", "ladder.svg"]
@@ -101,6 +102,7 @@ fn graded(name: &str, student: &str, checks: Vec<Verdict>) -> Graded {
         },
         checks,
         advice: Vec::new(),
+        experiments: Vec::new(),
         notes: Vec::new(),
     };
     Graded {

@@ -11,6 +11,7 @@ mod fixtures;
 mod formats;
 mod hostile;
 mod models;
+mod papers;
 mod support;
 mod threats;
 mod wire;
