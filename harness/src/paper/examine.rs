@@ -390,10 +390,8 @@ fn agree(found: &Found, facts: &Facts) -> Finding {
     }
     // Whoever is wrong about the ports may still be right about the text.
     let heard: Vec<&Talk> = talk.map_or_else(|| facts.talks.iter().collect(), |talk| vec![talk]);
-    let plain = heard.iter().any(|talk| talk.is_plain());
-    let spoke = heard
-        .iter()
-        .any(|talk| talk.octets.iter().all(|octets| *octets > 0));
+    let plain = heard.iter().any(|talk| talk.shows_text());
+    let spoke = heard.iter().any(|talk| talk.octets != [0, 0]);
     match found.plaintext_visible {
         None => wrong.push(missing(
             "plaintext_visible",
@@ -437,7 +435,8 @@ fn agree(found: &Found, facts: &Facts) -> Finding {
                 }
                 sides = [sides[0] || both[0], sides[1] || both[1]];
             }
-            if plain && sides != [true, true] && sides != [false, false] {
+            let both_spoke = heard.iter().any(|talk| talk.is_plain());
+            if both_spoke && sides != [true, true] && sides != [false, false] {
                 let silent = if sides[0] { "server" } else { "client" };
                 wrong.push((
                     "texts of both programs".to_owned(),
