@@ -10,7 +10,7 @@ use super::roster::Member;
 use super::store::{Store, is_done};
 use super::{Entry, State};
 use crate::conduct::{Plan, Progress, conduct};
-use crate::judge::{self, Obstacle, Status};
+use crate::judge::{self, Flaky, Obstacle, Status};
 use crate::lab::Kind;
 use crate::manifest::{self, FILE, Submission};
 use crate::report::{IsolationNote, Report, SCHEMA, SubmissionName};
@@ -69,6 +69,10 @@ pub struct Order {
     pub jobs: usize,
     /// Never fewer than so many, where each scenario has a network of its own.
     pub cores: usize,
+    /// How often a scenario in which something required failed is played again, at most.
+    pub reruns: usize,
+    /// What it means when the same scenario ends differently.
+    pub flaky: Flaky,
 }
 
 /// What is happening, for whoever watches.
@@ -313,6 +317,8 @@ impl Hall {
             isolation,
             seed: order.seed,
             jobs: order.jobs,
+            reruns: order.reruns,
+            flaky: order.flaky,
             turns: Some(self.turns.clone()),
             submission,
         };
@@ -417,6 +423,7 @@ impl Hall {
                     ),
                 });
                 scene.events.clear();
+                scene.again.clear();
             }
             if let Some(place) = run
                 .scenes

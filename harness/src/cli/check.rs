@@ -52,6 +52,8 @@ pub(super) struct Arguments {
     /// How many scenarios at the same time, where each can have its own network (default: 3 per core).
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    #[command(flatten)]
+    again: super::Again,
     /// Runs nothing unless each program is isolated this well (see `harness doctor`).
     #[arg(long, value_name = "LEVEL")]
     require_isolation: Option<Level>,
@@ -96,6 +98,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             .unwrap_or_else(|| rand::rng().random_range(0..1_000_000)),
         jobs: arguments.jobs.unwrap_or(3 * cores),
         turns: None,
+        reruns: arguments.again.reruns.into(),
+        flaky: arguments.again.flaky,
         submission,
     };
     let Some(run) = conduct_visibly(&plan)? else {
@@ -309,6 +313,7 @@ async fn display(mut told: mpsc::UnboundedReceiver<Progress>, scenarios: usize) 
             Progress::WaitingForPort { port, holder } => {
                 bar.set_message(format!("waiting for port {port}, held by {holder}"))
             }
+            Progress::Again(number) => bar.inc_length(number as u64),
             Progress::Playing(name) => playing.push(name),
             Progress::Played(name) => {
                 playing.retain(|other| *other != name);

@@ -12,9 +12,11 @@ pub mod find;
 mod history;
 pub mod ledger;
 pub mod number;
+pub mod repeated;
 pub mod wire;
 
 pub use ledger::Ledger;
+pub use repeated::Flaky;
 
 use crate::event::{CrossingKind, Event, EventKind, Waiting};
 use crate::lab::{Exercise, Kind, Transport};

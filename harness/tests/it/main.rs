@@ -12,6 +12,7 @@ mod formats;
 mod hostile;
 mod models;
 mod papers;
+mod repeats;
 mod support;
 mod threats;
 mod wire;
