@@ -6,6 +6,7 @@
 //! files, no processes; the same events always give the same verdicts.
 
 mod address;
+mod blame;
 pub mod clock;
 pub mod expect;
 pub mod find;
@@ -15,6 +16,7 @@ pub mod number;
 pub mod repeated;
 pub mod wire;
 
+pub use blame::Side;
 pub use ledger::Ledger;
 pub use repeated::Flaky;
 
@@ -23,6 +25,7 @@ use crate::lab::{Exercise, Kind, Transport};
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, CheckBlock, Scenario};
 use crate::text;
+use blame::Blame;
 use expect::{Finding, Miss, evaluate};
 use ledger::describe_waiting;
 use serde::{Deserialize, Serialize};
@@ -72,6 +75,9 @@ pub struct Verdict {
     /// Why it was judged so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// In which program to look, where the wire tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blame: Option<Side>,
     /// A question that helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -120,6 +126,8 @@ struct Failure {
     sent: Option<String>,
     got: Option<String>,
     unsure: bool,
+    /// As the wire was when it failed.
+    blame: Option<Blame>,
 }
 
 /// What is collected about one check while the events are read.
@@ -147,18 +155,15 @@ pub fn judge(scenario: &Arc<Scenario>, events: &[Event]) -> Vec<Verdict> {
                 }
             }
             EventKind::StepEnded { step, ended } => {
-                let Some(direction) = scenario.steps.get(*step) else {
-                    continue;
-                };
                 let waited_us = event.at_us.saturating_sub(step_began);
-                let failure = failure(*step, &direction.action, *ended, waited_us, &ledger);
+                let failure = failure(scenario, *step, *ended, waited_us, &ledger);
                 match docket_of(scenario, &mut dockets, *step) {
                     Some(docket) => {
                         docket.ended_us = event.at_us;
                         docket.steps_done += usize::from(*ended != Waiting::Skipped);
                         if docket.failure.is_none() {
                             docket.failure = failure.map(|failure| Failure {
-                                sent: docket.sent.clone(),
+                                sent: docket.sent.clone().or(failure.sent),
                                 ..failure
                             });
                         }
@@ -203,8 +208,8 @@ fn note_sent(scenario: &Scenario, ledger: &Ledger, dockets: &mut [Docket], what:
 }
 
 fn failure(
+    scenario: &Scenario,
     step: usize,
-    action: &Action,
     ended: Waiting,
     waited_us: u64,
     ledger: &Ledger,
@@ -212,6 +217,7 @@ fn failure(
     if ended == Waiting::Skipped {
         return None;
     }
+    let action = &scenario.steps.get(step)?.action;
     let (miss, unsure) = match evaluate(step, action, ledger) {
         Finding::Met => return None,
         Finding::NotYet(miss) | Finding::Hopeless(miss) => {
@@ -239,10 +245,11 @@ fn failure(
     });
     Some(Failure {
         step,
+        blame: blame::of(scenario, step, &miss.actor, ledger),
         miss,
         ended,
         waited_us,
-        sent: None,
+        sent: sent_over_the_wire(ledger),
         got,
         unsure,
     })
@@ -284,11 +291,21 @@ fn verdict(
             } else {
                 Status::Fail
             };
-            verdict.sent = failure.sent.clone();
+            let nothing = || Some("nothing".to_owned());
+            verdict.sent = failure.sent.clone().or_else(nothing);
             verdict.expected = Some(failure.miss.expected.clone());
-            verdict.got.clone_from(&failure.got);
+            verdict.got = failure.got.clone().or_else(nothing);
             let waiting = describe_waiting(failure.ended, failure.waited_us);
-            verdict.because = Some(format!("{waiting}{}", failure.miss.because));
+            let wire = failure.blame.as_ref().map(|blame| {
+                let (side, because) = (blame.side.word(), &blame.because);
+                format!("; on the wire, {because}: look at the {side}")
+            });
+            verdict.blame = failure.blame.as_ref().map(|blame| blame.side);
+            verdict.because = Some(format!(
+                "{waiting}{}{}",
+                failure.miss.because,
+                wire.unwrap_or_default()
+            ));
             verdict.hint = check.hints.first().cloned();
             verdict.more_hints = check.hints.iter().skip(1).cloned().collect();
             verdict.see = format!("{}:{}", scenario.file, scenario.steps[failure.step].place);
@@ -334,6 +351,16 @@ fn verdict(
     verdict
 }
 
+/// What clients sent since the last thing that happened, where nobody typed anything.
+fn sent_over_the_wire(ledger: &Ledger) -> Option<String> {
+    let crossings = ledger.crossed_since_mark().map(|(_, crossing)| crossing);
+    let sent: Vec<&[u8]> = crossings
+        .filter(|crossing| crossing.carries() && crossing.to.as_deref() == Some(SERVER))
+        .map(|crossing| &crossing.payload.0[..])
+        .collect();
+    (!sent.is_empty()).then(|| find::shown(&sent))
+}
+
 /// Why an experiment in which something was not seen shows nothing about the protocol, if so.
 fn shows_nothing(scenario: &Scenario, failure: &Failure, ledger: &Ledger) -> Option<&'static str> {
     let restarts = |step: &crate::scenario::Step| step.action == Action::Restart;
@@ -373,6 +400,7 @@ pub(crate) fn blank_verdict(scenario: &Scenario, index: usize) -> Verdict {
         expected: None,
         got: None,
         because: None,
+        blame: None,
         hint: None,
         more_hints: Vec::new(),
         matters: String::new(),
@@ -395,6 +423,8 @@ pub fn not_played(scenario: &Scenario, obstacle: &Obstacle) -> Vec<Verdict> {
             }
             Obstacle::Build { because } => {
                 verdict.status = Status::Fail;
+                verdict.sent = Some("the build command".to_owned());
+                verdict.got = Some("a build that failed".to_owned());
                 verdict.expected = Some("the build succeeds".to_owned());
                 verdict.because = Some(because.clone());
                 verdict.hint = Some(
@@ -447,6 +477,7 @@ pub fn settle_needs(scenarios: &[&Scenario], mut verdicts: Vec<Verdict>) -> Vec<
             .map_or(0.0, |check| check.points);
         verdict.max_points = if status == Status::Fail { worth } else { 0.0 };
         (verdict.sent, verdict.expected, verdict.got, verdict.hint) = (None, None, None, None);
+        verdict.blame = None;
         verdict.more_hints.clear();
     }
     verdicts.sort_by_key(|verdict| {

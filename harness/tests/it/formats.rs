@@ -44,6 +44,7 @@ fn verdict(id: &str, status: Status) -> Verdict {
         expected: None,
         got: None,
         because: None,
+        blame: None,
         hint: None,
         more_hints: Vec::new(),
         matters: String::new(),
