@@ -97,6 +97,11 @@ package() {
     *:cc) echo gcc ;;
     *:bwrap) echo bubblewrap ;;
     pacman:python3) echo python ;;
+    apt-get:javac) echo default-jdk-headless ;;
+    dnf:javac) echo java-devel ;;
+    pacman:javac) echo jdk-openjdk ;;
+    apk:javac) echo openjdk21 ;;
+    brew:javac) echo openjdk ;;
     brew:node) echo node ;;
     *:node) echo nodejs ;;
     *) echo "$1" ;;
@@ -129,6 +134,8 @@ need gcc "builds the C fixtures of the harness's tests"
 need make "builds the C fixtures of the harness's tests"
 need python3 "runs the Python fixtures of the harness's tests"
 need node "runs the JavaScript fixtures of the harness's tests"
+need perl "runs the Perl fixtures of the harness's tests"
+need javac "builds the Java fixtures of the harness's tests"
 if [ "$(uname -s)" = Linux ]; then
     need bwrap "the sandbox around the programs that the harness checks"
 fi

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, Timelike, Utc};
 use regex::Regex;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// By how many seconds a shown time may differ from the clock when it was shown.
@@ -60,18 +61,18 @@ pub fn looks_like_date(line: &str) -> bool {
     let tokens = tokens(&without_times(line));
     let numbers = tokens
         .iter()
-        .filter(|token| matches!(token, Token::Number(_)))
+        .filter(|token| matches!(token, Token::Number(..)))
         .count();
     let named = tokens
         .iter()
         .any(|token| matches!(token, Token::Word(word) if month_of(word).is_some()));
     tokens
         .windows(3)
-        .any(|three| three.iter().all(|t| matches!(t, Token::Number(_))))
+        .any(|three| three.iter().all(|t| matches!(t, Token::Number(..))))
         || (named && numbers >= 2)
         || tokens
             .iter()
-            .any(|t| matches!(t, Token::Number(digits) if digits.len() == 8))
+            .any(|t| matches!(t, Token::Number(digits, _) if digits.len() == 8))
 }
 
 /// Whether a line shows this date.
@@ -87,7 +88,7 @@ fn shows_date(line: &str, date: NaiveDate) -> bool {
     ];
     if tokens
         .iter()
-        .any(|token| matches!(token, Token::Number(digits) if compact.contains(digits)))
+        .any(|token| matches!(token, Token::Number(digits, _) if compact.contains(digits)))
     {
         return true;
     }
@@ -99,15 +100,16 @@ fn shows_date(line: &str, date: NaiveDate) -> bool {
     })
 }
 
-/// Whether day, month and year are three different tokens of the window.
+/// Whether day, month and year are three different tokens of the window. Of a date in numbers they are all three:
+/// `Answer: 22/10/2026` has no month called Answer.
 fn has_parts(window: &[Token], day: u32, month: u32, year: i32) -> bool {
-    let is_number = |token: &Token, wanted: i64| matches!(token, Token::Number(digits) if digits.len() <= 4 && digits.parse() == Ok(wanted));
+    let is_number = |token: &Token, wanted: i64| matches!(token, Token::Number(digits, _) if digits.len() <= 4 && digits.parse() == Ok(wanted));
     let is_year = |t: &Token| {
         is_number(t, i64::from(year))
-            || matches!(t, Token::Number(digits) if digits.len() == 2 && digits.parse() == Ok(year % 100))
+            || matches!(t, Token::Number(digits, _) if digits.len() == 2 && digits.parse() == Ok(year % 100))
     };
     let is_month = |t: &Token| match t {
-        Token::Number(_) => is_number(t, i64::from(month)),
+        Token::Number(..) => is_number(t, i64::from(month)),
         Token::Word(word) => match month_of(word) {
             Some(named) => named == month,
             None => word.chars().count() >= 3 && !is_weekday_or_zone(word),
@@ -119,15 +121,28 @@ fn has_parts(window: &[Token], day: u32, month: u32, year: i32) -> bool {
             && places.clone().any(|m| {
                 m != d
                     && is_month(&window[m])
-                    && places
-                        .clone()
-                        .any(|y| y != d && y != m && is_year(&window[y]))
+                    && places.clone().any(|y| {
+                        y != d
+                            && y != m
+                            && is_year(&window[y])
+                            && of_one_date(&window[d], &window[m], &window[y])
+                    })
             })
     })
 }
 
+/// Whether the three may be parts of the same date.
+fn of_one_date(day: &Token, month: &Token, year: &Token) -> bool {
+    let date = |token: &Token| match token {
+        Token::Number(_, date) => *date,
+        Token::Word(_) => None,
+    };
+    date(day) == date(month) && date(month) == date(year)
+}
+
 enum Token {
-    Number(String),
+    /// Digits, and which of the dates in numbers they belong to (`22/11/2026`), if to any.
+    Number(String, Option<usize>),
     Word(String),
 }
 
@@ -135,11 +150,16 @@ enum Token {
 fn tokens(line: &str) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     let mut open = false;
-    for c in line.chars() {
+    let mut dates = dates_in_numbers(line).peekable();
+    for (at, c) in line.char_indices() {
         match tokens.last_mut() {
-            Some(Token::Number(digits)) if open && c.is_ascii_digit() => digits.push(c),
+            Some(Token::Number(digits, _)) if open && c.is_ascii_digit() => digits.push(c),
             Some(Token::Word(word)) if open && c.is_alphabetic() => word.push(c),
-            _ if c.is_ascii_digit() => tokens.push(Token::Number(c.to_string())),
+            _ if c.is_ascii_digit() => {
+                while dates.next_if(|date| date.end <= at).is_some() {}
+                let date = dates.peek().filter(|date| date.start <= at);
+                tokens.push(Token::Number(c.to_string(), date.map(|date| date.start)));
+            }
             _ if c.is_alphabetic() => tokens.push(Token::Word(c.to_string())),
             _ => {
                 open = false;
@@ -149,6 +169,16 @@ fn tokens(line: &str) -> Vec<Token> {
         open = true;
     }
     tokens
+}
+
+/// Where dates in numbers stand: three of them, and no fourth as in an address, with one sign between each two.
+fn dates_in_numbers(line: &str) -> impl Iterator<Item = Range<usize>> {
+    static JOINED: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\d+(?:[-/.]\d+)+").expect("a valid pattern"));
+    JOINED
+        .find_iter(line)
+        .filter(|found| found.as_str().split(['-', '/', '.']).count() == 3)
+        .map(|found| found.range())
 }
 
 /// `line` with every clock time (`14:47`, `14:47:29.123`) blanked.
@@ -229,6 +259,9 @@ mod tests {
             "2026年11月22日",
             "{\"date\": \"2026-11-22\"}",
             "127.0.0.1:20001 answered 2026/11/22",
+            "192.168.0.1: 22 novembre 2026",
+            "answer: 22-novembre-2026",
+            "7. 22/11/2026",
         ] {
             check_today(line, true);
         }
@@ -244,6 +277,9 @@ mod tests {
             "14:47:29",
             "11 22",
             "error 20261121",
+            "answer: 22/10/2026",
+            "answer: 22/10/2026 answer: 22/10/2026",
+            "22/11/126 22/11/126",
         ] {
             check_today(line, false);
         }

@@ -21,7 +21,18 @@ fn readings(text: &str) -> impl Iterator<Item = f64> {
         Regex::new(r"(?P<size>(?:\d+(?:[.,]\d*)?|\.\d+)(?:[eE][-+]?\d+)?)")
             .expect("a valid pattern")
     });
-    NUMBER.find_iter(text).flat_map(|found| {
+    let mut from = 0;
+    let found = std::iter::from_fn(move || {
+        let mut found = NUMBER.find_at(text, from)?;
+        // The last of the dots in `...54`, or that of `answer.54`, ends what stands before.
+        let joins = |c: char| c == '.' || c.is_alphabetic();
+        if found.as_str().starts_with('.') && text[..found.start()].ends_with(joins) {
+            found = NUMBER.find_at(text, found.start() + 1)?;
+        }
+        from = found.end();
+        Some(found)
+    });
+    found.flat_map(|found| {
         let before = &text[..found.start()];
         let sign = sign(before);
         let written = found.as_str();
@@ -90,6 +101,8 @@ mod tests {
             "[Server] : 54",
             "12 + 42 = 54",
             "54.",
+            "...54.0",
+            "answer.54",
             "5.4e1",
             "Result=54\nEnter two numbers, e.g. 12 + 42: ",
             "{\"result\": 54.0}",

@@ -448,7 +448,10 @@ fn orderly_close(actor: &str, ledger: &Ledger) -> Answer {
         .into_iter()
         .filter(|connection| is_open(connection))
         .collect();
-    if let Some(reset) = reset_in(connections.iter().flatten().copied(), ledger) {
+    let while_open = connections
+        .iter()
+        .flat_map(|connection| &connection[..closed_at(connection)]);
+    if let Some(reset) = reset_in(while_open.copied(), ledger) {
         return Answer::No(reset);
     }
     if connections.is_empty() {
@@ -481,6 +484,16 @@ fn orderly_close(actor: &str, ledger: &Ledger) -> Answer {
         }
     }
     Answer::Yes
+}
+
+/// How many segments it took until both sides had closed. An RST after that cuts nothing off: a kernel answers so
+/// when a segment comes late to a socket that is gone.
+fn closed_at(connection: &[&Crossing]) -> usize {
+    let mut ended = BTreeSet::new();
+    let last = connection.iter().position(|crossing| {
+        crossing.has_flag("FIN") && ended.insert(crossing.src) && ended.len() == 2
+    });
+    last.map_or(connection.len(), |last| last + 1)
 }
 
 fn no_reset(ledger: &Ledger) -> Answer {
@@ -1015,6 +1028,9 @@ mod tests {
             .segment(SERVER, &["FIN", "ACK"], None, b"")
             .check(orderly(), "met")
             .check(Sought::NoReset, "met");
+        stage
+            .segment("ada", &["RST"], None, b"")
+            .check(orderly(), "met");
         let mut stage = Stage::new();
         stage
             .opens()
