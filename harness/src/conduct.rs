@@ -9,6 +9,7 @@ use crate::judge::Obstacle;
 use crate::lab::Exercise;
 use crate::manifest::{NameStyle, Programs, Submission};
 use crate::results::{FRAMES, Run, Scene};
+use crate::rubric::Rubric;
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Need, Scenario};
 use crate::stage::{self, Job, Wiring};
@@ -35,6 +36,8 @@ pub struct Plan {
     pub papers: Vec<Exercise>,
     /// The checks to report on; none means all.
     pub only: Vec<String>,
+    /// The instructor's points; none leaves those of the scenarios.
+    pub rubric: Option<Rubric>,
     /// Where.
     pub isolation: Isolation,
     /// Whether the wire can be watched there.

@@ -16,6 +16,7 @@ use crate::lab::Exercise;
 use crate::ladder::{self, Ladder};
 use crate::manifest::{FILE, Submission};
 use crate::report::Report;
+use crate::rubric::Rubric;
 use crate::scenario::Scenario;
 use crate::transcript;
 use crate::world::{Isolation, Watch};
@@ -56,6 +57,9 @@ pub struct Run {
     pub papers: Vec<Exercise>,
     /// The checks that were asked for; none means all.
     pub only: Vec<String>,
+    /// The instructor's points, where the scenarios' own are not to count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rubric: Option<Rubric>,
     /// Addresses of a local network that are written into programs for which the manifest names none.
     #[serde(default)]
     pub lan: BTreeMap<Exercise, BTreeSet<Ipv4Addr>>,
@@ -119,12 +123,13 @@ impl Run {
             watch: plan.watch.clone(),
             papers: plan.papers.clone(),
             only: plan.only.clone(),
+            rubric: plan.rubric.clone(),
             lan: lan(&plan.submission),
             scenes,
         }
     }
 
-    /// Every verdict, in the order of the lab.
+    /// Every verdict, in the order of the lab, with the points of the rubric and without what it switches off.
     pub fn verdicts(&self) -> Vec<Verdict> {
         let scenarios: Vec<&Scenario> = self.scenes.iter().map(|scene| &scene.scenario).collect();
         let verdicts = self.scenes.iter().flat_map(|scene| {
@@ -166,7 +171,13 @@ impl Run {
             }
             verdicts
         });
-        judge::settle_needs(&scenarios, verdicts.collect())
+        let mut verdicts: Vec<Verdict> = verdicts.collect();
+        let Some(rubric) = &self.rubric else {
+            return judge::settle_needs(&scenarios, verdicts, |check| check.points);
+        };
+        rubric.weigh(&mut verdicts);
+        let settled = judge::settle_needs(&scenarios, verdicts, |check| rubric.worth(check));
+        rubric.trim(settled)
     }
 
     /// What helps programs that looked in vain for an address which is written into them.

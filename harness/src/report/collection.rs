@@ -68,9 +68,15 @@ impl Collection {
         Ok(Self::single(report, entry))
     }
 
-    fn single(report: Report, entry: Entry) -> Self {
-        let mut index = store::begin(report.seed, String::new(), None, &[]);
+    /// The index of a single submission.
+    pub(crate) fn index_of(entry: &Entry, seed: u64) -> Index {
+        let mut index = store::begin(seed, String::new(), None, None, &[]);
         index.submissions.push(entry.clone());
+        index
+    }
+
+    fn single(report: Report, entry: Entry) -> Self {
+        let index = Self::index_of(&entry, report.seed);
         let graded = Graded {
             entry,
             report,
@@ -84,7 +90,7 @@ impl Collection {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path)
         .map_err(|error| miette!("cannot read {}: {error}", path.display()))?;
     serde_json::from_str(&text).map_err(|error| miette!("{} is damaged: {error}", path.display()))

@@ -14,6 +14,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod overview;
+mod students;
 pub mod tap;
 pub mod text;
 
@@ -21,6 +22,7 @@ use crate::event::EventKind;
 use crate::judge::{Status, Verdict};
 use crate::lab::{Exercise, Kind};
 use crate::results::Run;
+use crate::rubric;
 use crate::world::{Isolation, Level, Watch};
 use serde::{Deserialize, Serialize};
 
@@ -126,9 +128,8 @@ impl Report {
                 dir: run.dir.display().to_string(),
             },
             seed: run.seed,
-            // A sum of nothing is -0.0.
-            score: checks.iter().map(|check| check.points).sum::<f64>() + 0.0,
-            max_score: checks.iter().map(|check| check.max_points).sum::<f64>() + 0.0,
+            score: rubric::sum(checks.iter().map(|check| check.points)),
+            max_score: rubric::sum(checks.iter().map(|check| check.max_points)),
             isolation: IsolationNote::new(&run.isolation, &run.watch),
             checks,
             advice,

@@ -31,7 +31,7 @@ pub fn render(collection: &Collection) -> String {
                 Word::Advice => " # TODO advice".to_owned(),
                 Word::Unsure => " # TODO unsure".to_owned(),
             };
-            let title = description(&check.title);
+            let title = description(&check.title) + check.mark();
             let _ = writeln!(
                 points,
                 "{ok} {number} - {who}: {} {title}{directive}",

@@ -11,6 +11,7 @@ mod fixtures;
 mod formats;
 mod hostile;
 mod models;
+mod rubric;
 mod support;
 mod threats;
 mod wire;
