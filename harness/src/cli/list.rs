@@ -75,7 +75,24 @@ fn worth(check: &CheckBlock, rubric: Option<&Rubric>) -> Option<f64> {
     }
 }
 
+/// The points of a check, or why there are none.
+fn in_words(worth: Option<f64>, kind: Kind) -> String {
+    match (worth, kind) {
+        (None, _) => "off".to_owned(),
+        (Some(worth), _) if worth > 0.0 => format!("{} pt", points(worth)),
+        (Some(_), Kind::Required) => "0 pt".to_owned(),
+        (Some(_), Kind::Robustness | Kind::Advice) => "advice".to_owned(),
+    }
+}
+
 fn as_text(library: &Library, rubric: Option<&Rubric>) -> String {
+    let blocks = library
+        .scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.checks);
+    let width = blocks
+        .map(|check| in_words(worth(check, rubric), check.kind).chars().count())
+        .fold("advice".len(), usize::max);
     let mut text = String::new();
     for exercise in Exercise::ALL {
         let where_ = exercise
@@ -89,12 +106,7 @@ fn as_text(library: &Library, rubric: Option<&Rubric>) -> String {
                 let _ = writeln!(text, "  {id:<30}        no scenario yet");
                 continue;
             };
-            let points = match (worth(check, rubric), kind) {
-                (None, _) => "off".to_owned(),
-                (Some(worth), _) if worth > 0.0 => format!("{} pt", points(worth)),
-                (Some(_), Kind::Required) => "0 pt".to_owned(),
-                (Some(_), Kind::Robustness | Kind::Advice) => "advice".to_owned(),
-            };
+            let points = in_words(worth(check, rubric), *kind);
             let hidden = mark(rubric.is_some_and(|rubric| rubric.hidden.contains(&check.id)));
             let machine = of_the_machine(scenario, check);
             let machine = machine.iter().map(ToString::to_string);

@@ -83,6 +83,17 @@ fn every_mistake_is_shown_with_its_place_and_what_to_write() {
 }
 
 #[test]
+fn the_rubric_in_the_readme_adds_up() {
+    let text = include_str!("../../README.md");
+    let (_, rest) = text
+        .split_once("# A rubric of your own")
+        .expect("there is a section");
+    let (_, rest) = rest.split_once("```toml\n").expect("with a file in it");
+    let (file, _) = rest.split_once("```").expect("which ends");
+    assert_eq!(rubric(file).total(), 34.0);
+}
+
+#[test]
 fn what_no_scenario_tries_is_worth_nothing() {
     let mut few = library().clone();
     few.scenarios
