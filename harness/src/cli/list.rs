@@ -1,8 +1,8 @@
 //! `harness list`.
 
 use super::{Failure, fault, library, print, rubric};
-use crate::judge::mark;
 use crate::lab::{CHECKS, Exercise, Kind};
+use crate::report::mark;
 use crate::report::text::points;
 use crate::rubric::Rubric;
 use crate::scenario::{CheckBlock, Library, Need, Scenario};
@@ -118,7 +118,7 @@ fn as_text(library: &Library, rubric: Option<&Rubric>) -> String {
             };
             let _ = writeln!(
                 text,
-                "  {id:<30} {points:>6}  {}{hidden}{needs}",
+                "  {id:<30} {points:>width$}  {}{hidden}{needs}",
                 check.title
             );
         }

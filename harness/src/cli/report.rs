@@ -95,10 +95,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         let status = rejudged.exit_status();
         let rendered = render(arguments, &rejudged.collection)?;
         let changes = rejudged.changes();
+        write(arguments, &rendered)?;
         if arguments.save {
             rejudged.save().map_err(Failure::Fault)?;
         }
-        write(arguments, &rendered)?;
         say(&changes);
         return Ok(status);
     }

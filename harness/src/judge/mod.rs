@@ -97,16 +97,6 @@ impl Verdict {
     pub fn counts(&self) -> bool {
         self.kind == Kind::Required || self.max_points > 0.0
     }
-
-    /// What is said behind its title where all checks are shown.
-    pub fn mark(&self) -> &'static str {
-        mark(self.hidden)
-    }
-}
-
-/// How a check is marked that students are not shown.
-pub fn mark(hidden: bool) -> &'static str {
-    if hidden { " (hidden)" } else { "" }
 }
 
 /// Why nothing of a scenario could be played.

@@ -68,6 +68,11 @@ impl Collection {
         Ok(Self::single(report, entry))
     }
 
+    /// Whether a submission of a class is not counted as the others are.
+    pub(super) fn is_behind(&self, entry: &Entry) -> bool {
+        self.class && self.index.is_behind(entry)
+    }
+
     /// The index of a single submission.
     pub(crate) fn index_of(entry: &Entry, seed: u64) -> Index {
         let mut index = store::begin(seed, String::new(), None, None, &[]);

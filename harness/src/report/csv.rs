@@ -1,8 +1,9 @@
 //! The table of a class: a submission a line, a check a column; what spreadsheets open.
 
+use super::mark;
 use super::text::points;
 use crate::class::Index;
-use crate::judge::{Status, mark};
+use crate::judge::Status;
 use crate::lab::CHECKS;
 use crate::text::{visible, without_command};
 

@@ -156,7 +156,7 @@ pub fn render(
         .graded
         .iter()
         .map(|graded| Student {
-            behind: collection.index.is_behind(&graded.entry),
+            behind: collection.is_behind(&graded.entry),
             ..student(graded, &columns, base, evidence)
         })
         .collect();

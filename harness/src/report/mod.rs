@@ -88,6 +88,11 @@ impl IsolationNote {
     }
 }
 
+/// What stands behind the name of a check that students are not shown, where everything is.
+pub(crate) fn mark(hidden: bool) -> &'static str {
+    if hidden { " (hidden)" } else { "" }
+}
+
 /// The outcome of a whole check, as an exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

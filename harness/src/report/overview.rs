@@ -1,9 +1,10 @@
 //! A class as text for a terminal: a line for each submission.
 
 use super::collection::Collection;
+use super::mark;
 use super::text::points;
 use crate::class::State;
-use crate::judge::{Status, mark};
+use crate::judge::Status;
 use crate::text::visible;
 use std::fmt::Write as _;
 
@@ -36,7 +37,7 @@ pub fn render(collection: &Collection) -> String {
                     .filter(|check| check.status == Status::Fail && check.max_points > 0.0)
                     .map(|check| format!("{}{}", check.id, mark(check.hidden)))
                     .collect();
-                if collection.index.is_behind(entry) {
+                if collection.is_behind(entry) {
                     lost.push("counted by another rubric than the others".to_owned());
                 }
                 let score = format!("{}/{}", points(entry.score), points(entry.max_score));

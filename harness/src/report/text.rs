@@ -2,7 +2,7 @@
 //!
 //! One line a check; then what is open, and last what failed, each with everything needed to see why.
 
-use super::{Outcome, Report};
+use super::{Outcome, Report, mark};
 use crate::judge::{Status, Verdict};
 use crate::lab::Kind;
 use crate::text::{count, visible, without_command};
@@ -106,7 +106,7 @@ impl Page {
             "  {status} {name:<25} {:>width$}  {}{}",
             points_of(check),
             check.title,
-            check.mark(),
+            mark(check.hidden),
             width = self.width
         );
         if self.look.explain && !check.matters.is_empty() {
@@ -153,7 +153,7 @@ impl Page {
 
     fn detail(&mut self, check: &Verdict) {
         let head = self.paint(style_of(check), &check.id);
-        let _ = writeln!(self.text, "  {head}  {}{}", check.title, check.mark());
+        let _ = writeln!(self.text, "  {head}  {}{}", check.title, mark(check.hidden));
         let fields = [
             ("sent", &check.sent),
             ("expected", &check.expected),

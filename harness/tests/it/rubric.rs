@@ -378,6 +378,21 @@ fn results_by_different_rubrics_are_not_mixed() {
 }
 
 #[test]
+fn results_that_somebody_writes_to_are_not_counted_anew() {
+    if !ready() {
+        return;
+    }
+    let class = graded();
+    let before = files(&class.at("results"));
+    let folder = fs::File::open(class.at("results")).expect("it can be opened");
+    folder.lock().expect("it can be locked");
+    let text = "[points]\n\"ex1/request-reply\" = 4\n";
+    rejudge(&class, text, &["--save"]).check(2, &["another harness is writing to results"]);
+    assert_eq!(files(&class.at("results")), before);
+    rejudge(&class, text, &[]).check(2, &["3 of 4 changed"]);
+}
+
+#[test]
 fn one_of_a_class_is_not_saved_alone() {
     if !ready() {
         return;
@@ -410,6 +425,11 @@ fn students_are_told_nothing_of_what_is_hidden() {
         if !["junit", "tap"].contains(&format) {
             assert!(shown.out.contains("6.1"), "{format}: {}", shown.out);
         }
+        assert!(
+            !shown.out.contains("another rubric"),
+            "{format}: {}",
+            shown.out
+        );
         if format != "github" {
             let all = class.run(&["report", "results/bert", "--format", format]);
             assert!(all.out.contains(word), "{format}: {}", all.out);
