@@ -45,7 +45,7 @@ fn submission(text: &mut String, graded: &Graded) {
         None => {
             let mut points = out_of(report.score, report.max_score);
             if let Some(hidden) = graded.report.hidden_in_words() {
-                points = format!("{points}, with {hidden}");
+                points = format!("{points}, including {hidden}");
             }
             command(text, "notice", who, &points);
         }

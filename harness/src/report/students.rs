@@ -51,7 +51,7 @@ impl Report {
         let counted = self.hidden_in_words();
         report
             .notes
-            .extend(counted.map(|hidden| format!("the points are with {hidden}")));
+            .extend(counted.map(|hidden| format!("the points include {hidden}")));
         report
     }
 
