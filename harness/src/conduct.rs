@@ -5,10 +5,11 @@
 
 use crate::build;
 use crate::event::{Actor, Event, EventKind};
-use crate::judge::Obstacle;
+use crate::judge::{Flaky, Obstacle};
 use crate::lab::Exercise;
 use crate::manifest::{NameStyle, Programs, Submission};
-use crate::results::{FRAMES, Run, Scene};
+use crate::paper::{self, Paper};
+use crate::results::{Again, FRAMES, Run, Scene};
 use crate::rubric::Rubric;
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Need, Scenario};
@@ -32,8 +33,8 @@ pub struct Plan {
     pub submission: Submission,
     /// Scenarios with their placeholders.
     pub scenarios: Vec<Scenario>,
-    /// Exercises handed in as files, to be mentioned in the report.
-    pub papers: Vec<Exercise>,
+    /// Exercises handed in that no scenario is about, to be mentioned in the report.
+    pub unchecked: Vec<Exercise>,
     /// The checks to report on; none means all.
     pub only: Vec<String>,
     /// The instructor's points; none leaves those of the scenarios.
@@ -52,6 +53,10 @@ pub struct Plan {
     pub seed: u64,
     /// How many scenarios at the same time, where each has its own network.
     pub jobs: usize,
+    /// How often a scenario in which something required failed is played again, at most.
+    pub reruns: usize,
+    /// What it means when the same scenario ends differently.
+    pub flaky: Flaky,
     /// Turns shared with other submissions; none where there is only this one.
     pub turns: Option<Turns>,
 }
@@ -72,6 +77,8 @@ pub enum Progress {
     },
     /// A scenario is over.
     Played(String),
+    /// So many scenarios, in which something failed, are played again.
+    Again(usize),
 }
 
 /// Carries out a plan. When `stop` becomes true everything is ended and the run is incomplete.
@@ -84,11 +91,12 @@ pub async fn conduct(
     progress: mpsc::UnboundedSender<Progress>,
 ) -> std::io::Result<Run> {
     let failed_builds = build::run_all(plan, &stop, &progress).await?;
-    let mut waiting: Vec<(usize, Job)> = Vec::new();
+    let mut jobs: BTreeMap<usize, Job> = BTreeMap::new();
     let mut scenes: Vec<Option<Scene>> = Vec::new();
     for (index, scenario) in plan.scenarios.iter().enumerate() {
         let Some(programs) = plan.submission.programs.get(&scenario.exercise) else {
-            scenes.push(None);
+            // Files are read at the end, when it is known where the programs listened.
+            scenes.push(scenario.is_paper().then(|| Scene::of_paper(scenario)));
             continue;
         };
         let names = names_for(scenario, programs);
@@ -102,17 +110,11 @@ pub async fn conduct(
             scenario: filled.clone(),
             obstacle,
             events: Vec::new(),
+            again: Vec::new(),
         }));
         if playable {
             let port = port_for(scenario, programs, &plan.isolation)?;
-            let frames = match &plan.evidence {
-                // Where the wire is not watched there are no frames, and a folder made so early would only be in reach of
-                // the programs.
-                Some(evidence) if plan.watch.granted => {
-                    Some(place_for_frames(evidence, &filled.name)?)
-                }
-                _ => None,
-            };
+            let frames = place_for_frames(plan, &Scene::folder_of(&filled.name, 0))?;
             let job = Job {
                 watch: plan.watch.clone(),
                 wiring: wiring(scenario, programs, plan),
@@ -125,9 +127,54 @@ pub async fn conduct(
                 sandbox: plan.sandbox.clone(),
                 port,
             };
-            waiting.push((index, job));
+            jobs.insert(index, job);
         }
     }
+    play(plan, jobs.clone(), &mut scenes, &stop, &progress).await?;
+    for _ in 0..plan.reruns {
+        let doubtful: Vec<usize> = jobs
+            .keys()
+            .copied()
+            .filter(|index| {
+                let scene = scenes.get(*index).and_then(Option::as_ref);
+                scene.is_some_and(Scene::is_doubtful)
+            })
+            .collect();
+        if doubtful.is_empty() || *stop.borrow() {
+            break;
+        }
+        let _ = progress.send(Progress::Again(doubtful.len()));
+        let mut again = BTreeMap::new();
+        for index in doubtful {
+            let (Some(job), Some(Some(scene))) = (jobs.get(&index), scenes.get(index)) else {
+                continue;
+            };
+            let folder = Scene::folder_of(&job.scenario.name, scene.again.len() + 1);
+            let frames = place_for_frames(plan, &folder)?;
+            again.insert(
+                index,
+                Job {
+                    frames,
+                    ..job.clone()
+                },
+            );
+        }
+        play(plan, again, &mut scenes, &stop, &progress).await?;
+    }
+    let scenes: Vec<Scene> = scenes.into_iter().flatten().collect();
+    let papers = read_papers(&plan.submission, &scenes).await?;
+    Ok(Run::new(plan, scenes, papers))
+}
+
+/// Plays scenarios, by their places among the scenes, and puts what happened there.
+async fn play(
+    plan: &Plan,
+    jobs: BTreeMap<usize, Job>,
+    scenes: &mut [Option<Scene>],
+    stop: &watch::Receiver<bool>,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> std::io::Result<()> {
+    let mut waiting: Vec<(usize, Job)> = jobs.into_iter().collect();
     // The longest last in the list, so that it is the first to be taken.
     waiting.sort_by_key(|(_, job)| job.scenario.expected_length());
     let at_once = if plan.isolation.seclusion.network {
@@ -167,23 +214,64 @@ pub async fn conduct(
                     match outcome? {
                         Played::Events(events) => {
                             remember_port(&events, scene.scenario.exercise, plan, &mut waiting);
-                            scene.events = events;
+                            if scene.events.is_empty() {
+                                scene.events = events;
+                            } else {
+                                scene.again.push(Again { events });
+                            }
                         }
+                        // What was played once was played.
+                        Played::Obstacle(_) if !scene.events.is_empty() => {}
                         Played::Obstacle(obstacle) => scene.obstacle = Some(obstacle),
                     }
                 }
             }
         }
     }
-    Ok(Run::new(plan, scenes.into_iter().flatten().collect()))
+    Ok(())
 }
 
-/// The file for a scene's frames, in a folder that is there.
-fn place_for_frames(evidence: &Path, scene: &str) -> std::io::Result<PathBuf> {
+/// Reads what was handed in as files, as far as some scene is about it.
+async fn read_papers(
+    submission: &Submission,
+    scenes: &[Scene],
+) -> std::io::Result<BTreeMap<Exercise, Paper>> {
+    let asked = |exercise: &&Exercise| {
+        let mut papers = scenes.iter().filter(|scene| scene.scenario.is_paper());
+        papers.any(|scene| scene.scenario.exercise == **exercise)
+    };
+    let exercises: Vec<Exercise> = submission.papers.keys().filter(asked).copied().collect();
+    let mut ports = submission.ports();
+    let events = scenes.iter().flat_map(|scene| &scene.events);
+    ports.extend(events.filter_map(|event| match &event.kind {
+        EventKind::Listening { address, .. } => Some(address.port()),
+        _ => None,
+    }));
+    let submission = submission.clone();
+    // A large capture takes a moment; others are playing meanwhile.
+    let read = tokio::task::spawn_blocking(move || {
+        let read = exercises.into_iter().filter_map(|exercise| {
+            let files = submission.papers.get(&exercise)?;
+            Some((
+                exercise,
+                paper::read(exercise, files, &submission.dir, &ports),
+            ))
+        });
+        read.collect()
+    });
+    read.await.map_err(std::io::Error::other)
+}
+
+/// The file for a scene's frames, in a folder that is there; none where nothing is watched or kept: a folder made so early
+/// would only be in reach of the programs.
+fn place_for_frames(plan: &Plan, scene: &Path) -> std::io::Result<Option<PathBuf>> {
+    let Some(evidence) = plan.evidence.as_ref().filter(|_| plan.watch.granted) else {
+        return Ok(None);
+    };
     // Stages run in the submission's folder or elsewhere: a relative path would lead astray.
-    let folder = std::path::absolute(evidence)?.join("scenes").join(scene);
+    let folder = std::path::absolute(evidence)?.join(scene);
     std::fs::create_dir_all(&folder)?;
-    Ok(folder.join(FRAMES))
+    Ok(Some(folder.join(FRAMES)))
 }
 
 enum Played {

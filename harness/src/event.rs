@@ -175,6 +175,13 @@ pub enum EventKind {
         /// What they took, for people.
         took: String,
     },
+    /// Something was waited for in vain, and this is what the actor's processes were doing.
+    Waits {
+        /// Whose.
+        actor: Actor,
+        /// What they were blocked in, for people.
+        doing: String,
+    },
     /// The actor's process ended.
     Exited {
         /// Who.

@@ -137,6 +137,8 @@ pub enum Kind {
     Robustness,
     /// No check at all: something to think about, told only when there is a reason.
     Advice,
+    /// No check either: something that is tried to see what happens, and shown beside an answer.
+    Experiment,
 }
 
 use Kind::{Required, Robustness};
@@ -196,6 +198,10 @@ pub const CHECKS: &[(&str, Kind)] = &[
 
 /// What advice is given on, beside the checks.
 pub const ADVICE: &[&str] = &["ex6/segmentation", "ex8/segmentation"];
+
+/// What is tried with the student's own programs to show which of their protocols has a state: the server is killed and
+/// started again between two requests.
+pub const EXPERIMENTS: &[&str] = &["ex3/restart", "ex6/restart"];
 
 /// Where `id` stands in [`CHECKS`], and its kind.
 pub fn find_check(id: &str) -> Option<(usize, Kind)> {

@@ -32,6 +32,7 @@
 //! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any, and the sandbox
 //!   around each program ([`world::sandbox`]); `scratch` is where temporary files go below L3.
 //! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.
+//! - [`paper`]: exercises that are handed in as files: read, then judged like programs from what was recorded.
 //! - [`results`], [`transcript`], [`ladder`], [`report`]: what is kept and shown.
 //! - [`class`]: many submissions graded together, with [`turns`] shared by all of them.
 //! - [`cli`]: arguments and exit statuses.
@@ -59,6 +60,7 @@ pub mod judge;
 pub mod lab;
 pub mod ladder;
 pub mod manifest;
+pub mod paper;
 pub mod report;
 pub mod results;
 pub mod rubric;

@@ -6,15 +6,18 @@
 //! RESULTS/scenes/NAME/transcript.txt     the same for people
 //! RESULTS/scenes/NAME/capture.pcapng     every frame that crossed the scenario's wire, where it was watched
 //! RESULTS/scenes/NAME/ladder.txt, .svg   who sent what to whom, for people
+//! RESULTS/scenes/NAME/again-1/…          the same of a second run, where something failed in the first
 //! RESULTS/report.json, report.txt        what came of it
 //! ```
 
 use crate::conduct::Plan;
 use crate::event::{Event, EventKind};
-use crate::judge::{self, Obstacle, Status, Verdict};
-use crate::lab::Exercise;
+use crate::judge::{self, Flaky, Obstacle, Status, Verdict};
+use crate::lab::{Exercise, Kind};
 use crate::ladder::{self, Ladder};
 use crate::manifest::{FILE, Submission};
+use crate::paper::examine::examine;
+use crate::paper::{self, Paper};
 use crate::report::Report;
 use crate::rubric::Rubric;
 use crate::scenario::Scenario;
@@ -30,10 +33,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The format of `run.json`.
-const SCHEMA: &str = "socket-lab/run/v1";
+const SCHEMA: &str = "socket-lab/run/v2";
 
 /// The file with a scene's frames.
 pub const FRAMES: &str = "capture.pcapng";
+/// What happened, for programs and for people.
+const EVENTS: &str = "events.jsonl";
+const TRANSCRIPT: &str = "transcript.txt";
+/// Who sent what to whom.
+const LADDER: &str = "ladder.txt";
+const PICTURE: &str = "ladder.svg";
 
 /// One check of one submission, as it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,8 +62,11 @@ pub struct Run {
     /// Whether the wire could be watched.
     #[serde(default)]
     pub watch: Watch,
-    /// Exercises handed in as files, for which there are no scenarios.
-    pub papers: Vec<Exercise>,
+    /// Exercises handed in that no scenario is about.
+    pub unchecked: Vec<Exercise>,
+    /// What was handed in as files, as far as it was asked for.
+    #[serde(default)]
+    pub papers: BTreeMap<Exercise, Paper>,
     /// The checks that were asked for; none means all.
     pub only: Vec<String>,
     /// The instructor's points, where the scenarios' own are not to count.
@@ -63,6 +75,9 @@ pub struct Run {
     /// Addresses of a local network that are written into programs for which the manifest names none.
     #[serde(default)]
     pub lan: BTreeMap<Exercise, BTreeSet<Ipv4Addr>>,
+    /// What it means when the same scenario ends differently.
+    #[serde(default)]
+    pub flaky: Flaky,
     /// Every scenario, in the order of the lab.
     pub scenes: Vec<Scene>,
 }
@@ -99,20 +114,81 @@ pub struct Scene {
     /// What happened; kept in a file of its own.
     #[serde(skip)]
     pub events: Vec<Event>,
+    /// What happened when it was played again, because something had failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<Again>,
+}
+
+/// A scenario that was played again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Again {
+    /// What happened; kept in a file of its own.
+    #[serde(skip)]
+    pub events: Vec<Event>,
 }
 
 impl Scene {
-    /// Whether its wire was watched.
-    pub fn was_watched(&self) -> bool {
-        self.events
-            .iter()
-            .any(|event| matches!(event.kind, EventKind::Watched { .. }))
+    /// A scene without a stage: what was handed in is kept in the [`Run`].
+    pub fn of_paper(scenario: &Scenario) -> Self {
+        Scene {
+            scenario: scenario.clone(),
+            obstacle: None,
+            events: Vec::new(),
+            again: Vec::new(),
+        }
     }
+
+    /// Where the evidence of the first run (0) of a scenario is, or of a later one, below the results folder.
+    pub fn folder_of(name: &str, run: usize) -> PathBuf {
+        let folder = Path::new("scenes").join(name);
+        match run {
+            0 => folder,
+            again => folder.join(format!("again-{again}")),
+        }
+    }
+
+    /// What happened each time it was played, and where the evidence of that is.
+    pub fn runs(&self) -> impl Iterator<Item = (PathBuf, &[Event])> {
+        let first = (!self.events.is_empty()).then_some(&self.events);
+        let again = self.again.iter().map(|again| &again.events);
+        let runs = first.into_iter().chain(again).enumerate();
+        runs.map(|(run, events)| (Self::folder_of(&self.scenario.name, run), &events[..]))
+    }
+
+    /// Whether it should be played once more: something required failed, and it was played once, or ended differently
+    /// each time.
+    pub fn is_doubtful(&self) -> bool {
+        if self.scenario.is_experiment() {
+            return false;
+        }
+        let scenario = Arc::new(self.scenario.clone());
+        let outcomes: Vec<Vec<Status>> = self
+            .runs()
+            .map(|(_, events)| {
+                let verdicts = judge::judge(&scenario, events);
+                let required = verdicts.iter().filter(|one| one.kind == Kind::Required);
+                required.map(|verdict| verdict.status).collect()
+            })
+            .collect();
+        let failed = outcomes
+            .iter()
+            .flatten()
+            .any(|status| *status == Status::Fail);
+        let settled = outcomes.len() > 1 && outcomes.windows(2).all(|pair| pair[0] == pair[1]);
+        failed && !settled
+    }
+}
+
+/// Whether the wire was watched.
+fn was_watched(events: &[Event]) -> bool {
+    events
+        .iter()
+        .any(|event| matches!(event.kind, EventKind::Watched { .. }))
 }
 
 impl Run {
     /// A run that was played to a plan.
-    pub fn new(plan: &Plan, scenes: Vec<Scene>) -> Self {
+    pub fn new(plan: &Plan, scenes: Vec<Scene>, papers: BTreeMap<Exercise, Paper>) -> Self {
         Run {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -121,10 +197,12 @@ impl Run {
             seed: plan.seed,
             isolation: plan.isolation.clone(),
             watch: plan.watch.clone(),
-            papers: plan.papers.clone(),
+            unchecked: plan.unchecked.clone(),
+            papers,
             only: plan.only.clone(),
             rubric: plan.rubric.clone(),
             lan: lan(&plan.submission),
+            flaky: plan.flaky,
             scenes,
         }
     }
@@ -132,10 +210,24 @@ impl Run {
     /// Every verdict, in the order of the lab, with the points of the rubric and without what it switches off.
     pub fn verdicts(&self) -> Vec<Verdict> {
         let scenarios: Vec<&Scenario> = self.scenes.iter().map(|scene| &scene.scenario).collect();
-        let verdicts = self.scenes.iter().flat_map(|scene| {
+        let (papers, played): (Vec<&Scene>, Vec<&Scene>) = self
+            .scenes
+            .iter()
+            .partition(|scene| scene.scenario.is_paper());
+        let played = played.into_iter().flat_map(|scene| {
             let mut verdicts = match &scene.obstacle {
                 Some(obstacle) => judge::not_played(&scene.scenario, obstacle),
-                None => judge::judge(&Arc::new(scene.scenario.clone()), &scene.events),
+                None => {
+                    let scenario = Arc::new(scene.scenario.clone());
+                    let runs = scene.runs().map(|(folder, events)| {
+                        let mut verdicts = judge::judge(&scenario, events);
+                        for verdict in &mut verdicts {
+                            verdict.evidence = evidence(&folder, events);
+                        }
+                        verdicts
+                    });
+                    judge::repeated::combine(runs.collect(), self.flaky)
+                }
             };
             if let Some(hint) = self.lan_hint(scene) {
                 let failed = verdicts
@@ -146,32 +238,23 @@ impl Run {
                     verdict.more_hints.clear();
                 });
             }
-            if !scene.events.is_empty() {
-                let name = &scene.scenario.name;
-                for verdict in &mut verdicts {
-                    verdict.evidence.insert(
-                        "transcript".to_owned(),
-                        format!("scenes/{name}/transcript.txt"),
-                    );
-                    verdict
-                        .evidence
-                        .insert("events".to_owned(), format!("scenes/{name}/events.jsonl"));
-                    if scene.was_watched() {
-                        verdict
-                            .evidence
-                            .insert("capture".to_owned(), format!("scenes/{name}/{FRAMES}"));
-                        verdict
-                            .evidence
-                            .insert("ladder".to_owned(), format!("scenes/{name}/ladder.txt"));
-                        verdict
-                            .evidence
-                            .insert("picture".to_owned(), format!("scenes/{name}/ladder.svg"));
-                    }
-                }
-            }
             verdicts
         });
-        let mut verdicts: Vec<Verdict> = verdicts.collect();
+        let mut verdicts: Vec<Verdict> = played.collect();
+        let experiments = verdicts
+            .iter()
+            .filter(|verdict| verdict.kind == Kind::Experiment)
+            .map(|verdict| (verdict.id.as_str(), verdict))
+            .collect();
+        let on_papers =
+            papers
+                .into_iter()
+                .flat_map(|scene| match self.papers.get(&scene.scenario.exercise) {
+                    Some(paper) => examine(&scene.scenario, paper, &experiments),
+                    None => paper::examine::missing(&scene.scenario),
+                });
+        let on_papers: Vec<Verdict> = on_papers.collect();
+        verdicts.extend(on_papers);
         let Some(rubric) = &self.rubric else {
             return judge::settle_needs(&scenarios, verdicts, |check| check.points);
         };
@@ -237,28 +320,15 @@ impl Run {
             .filter(|check| check.status == Status::Fail)
             .map(|check| check.see.clone())
             .collect();
-        for scene in self.scenes.iter().filter(|scene| !scene.events.is_empty()) {
-            let place = folder.join("scenes").join(&scene.scenario.name);
-            make_own_folder(&folder.join("scenes"))
-                .and_then(|()| make_own_folder(&place))
-                .map_err(|error| miette!("cannot make {}: {error}", place.display()))?;
-            let mut lines = String::new();
-            for event in &scene.events {
-                lines.push_str(
-                    &serde_json::to_string(event)
-                        .map_err(|error| miette!("an event cannot be written: {error}"))?,
-                );
-                lines.push('\n');
-            }
-            write(&place.join("events.jsonl"), &lines)?;
-            write(
-                &place.join("transcript.txt"),
-                &transcript::render(&scene.scenario, &scene.events),
-            )?;
-            if scene.was_watched() {
-                let ladder = Ladder::of(&scene.scenario, &scene.events, &failed);
-                write(&place.join("ladder.txt"), &ladder::text::render(&ladder))?;
-                write(&place.join("ladder.svg"), &ladder::svg::render(&ladder))?;
+        for scene in &self.scenes {
+            for (below, events) in scene.runs() {
+                let mut place = folder.to_owned();
+                for part in &below {
+                    place.push(part);
+                    make_own_folder(&place)
+                        .map_err(|error| miette!("cannot make {}: {error}", place.display()))?;
+                }
+                write_scene(&place, &scene.scenario, events, &failed)?;
             }
         }
         Ok(())
@@ -302,22 +372,71 @@ impl Run {
         for scene in run
             .scenes
             .iter_mut()
-            .filter(|scene| scene.obstacle.is_none())
+            .filter(|scene| scene.obstacle.is_none() && !scene.scenario.is_paper())
         {
-            let path = folder
-                .join("scenes")
-                .join(&scene.scenario.name)
-                .join("events.jsonl");
-            let text = fs::read_to_string(&path)
-                .map_err(|error| miette!("cannot read {}: {error}", path.display()))?;
-            let parse = |(index, line): (usize, &str)| {
-                serde_json::from_str(line)
-                    .map_err(|error| miette!("{}:{}: {error}", path.display(), index + 1))
-            };
-            scene.events = text.lines().enumerate().map(parse).collect::<Result<_>>()?;
+            let name = scene.scenario.name.clone();
+            let place = |run| folder.join(Scene::folder_of(&name, run)).join(EVENTS);
+            scene.events = read_events(&place(0))?;
+            for (before, again) in scene.again.iter_mut().enumerate() {
+                again.events = read_events(&place(before + 1))?;
+            }
         }
         Ok(run)
     }
+}
+
+/// The files with the evidence of one run of a scenario, below the results folder.
+fn evidence(folder: &Path, events: &[Event]) -> BTreeMap<String, String> {
+    let all = [
+        ("transcript", TRANSCRIPT),
+        ("events", EVENTS),
+        ("capture", FRAMES),
+        ("ladder", LADDER),
+        ("picture", PICTURE),
+    ];
+    let of_the_wire = |kind: &str| matches!(kind, "capture" | "ladder" | "picture");
+    let watched = was_watched(events);
+    all.into_iter()
+        .filter(|(kind, _)| watched || !of_the_wire(kind))
+        .map(|(kind, file)| (kind.to_owned(), folder.join(file).display().to_string()))
+        .collect()
+}
+
+fn write_scene(
+    place: &Path,
+    scenario: &Scenario,
+    events: &[Event],
+    failed: &BTreeSet<String>,
+) -> Result<()> {
+    let mut lines = String::new();
+    for event in events {
+        lines.push_str(
+            &serde_json::to_string(event)
+                .map_err(|error| miette!("an event cannot be written: {error}"))?,
+        );
+        lines.push('\n');
+    }
+    write(&place.join(EVENTS), &lines)?;
+    write(
+        &place.join(TRANSCRIPT),
+        &transcript::render(scenario, events),
+    )?;
+    if was_watched(events) {
+        let ladder = Ladder::of(scenario, events, failed);
+        write(&place.join(LADDER), &ladder::text::render(&ladder))?;
+        write(&place.join(PICTURE), &ladder::svg::render(&ladder))?;
+    }
+    Ok(())
+}
+
+fn read_events(path: &Path) -> Result<Vec<Event>> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| miette!("cannot read {}: {error}", path.display()))?;
+    let parse = |(index, line): (usize, &str)| {
+        serde_json::from_str(line)
+            .map_err(|error| miette!("{}:{}: {error}", path.display(), index + 1))
+    };
+    text.lines().enumerate().map(parse).collect()
 }
 
 /// Makes the folder for one run, `out/DATE-TIME`, with a number behind it when there is one already.

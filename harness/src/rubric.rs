@@ -104,6 +104,12 @@ impl Rubric {
     /// Settled verdicts without those that are off, the hidden ones marked.
     pub fn trim(&self, mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
         verdicts.retain(|verdict| !self.off.contains(&verdict.id));
+        // Experiments stand beside the answers of ex7, and say nothing by themselves.
+        let ex7 = Exercise::Ex7.id();
+        let mut answers = CHECKS.iter().filter(|(id, _)| belongs(id, ex7));
+        if answers.all(|(id, _)| self.off.contains(*id)) {
+            verdicts.retain(|verdict| verdict.kind != Kind::Experiment);
+        }
         for verdict in &mut verdicts {
             verdict.hidden = self.hidden.contains(&verdict.id);
         }
@@ -387,7 +393,8 @@ impl Reader<'_> {
             let scenarios = self.library.scenarios.iter();
             scenarios
                 .flat_map(|scenario| &scenario.checks)
-                .filter(|block| block.kind != Kind::Advice && !off.contains(&block.id))
+                .filter(|block| matches!(block.kind, Kind::Required | Kind::Robustness))
+                .filter(|block| !off.contains(&block.id))
         };
         let mut worths: BTreeMap<String, f64> = blocks()
             .map(|block| (block.id.clone(), block.points))

@@ -3,7 +3,9 @@
 //! Two readers, two functions: [`clean`] is for searching (no escape codes, one kind of line end), [`visible`]
 //! is for people (nothing a terminal would execute, everything else as it was).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 /// `raw` as a person would read it: terminal escape codes and other controls gone, line ends as `\n`.
 pub fn clean(raw: &str) -> String {
@@ -17,8 +19,13 @@ pub fn clean(raw: &str) -> String {
 
 /// `text` in lower case with runs of white space as one blank: how texts are compared.
 pub fn fold(text: &str) -> String {
+    // Two ways to write é are one letter to a person.
+    let composed: Cow<'_, str> = match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => Cow::Borrowed(text),
+        _ => Cow::Owned(text.nfc().collect()),
+    };
     let mut folded = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
+    for word in composed.split_whitespace() {
         if !folded.is_empty() {
             folded.push(' ');
         }
@@ -38,16 +45,36 @@ pub fn visible(text: &str) -> String {
             c if c.is_ascii_control() || ('\u{80}'..='\u{9f}').contains(&c) => {
                 let _ = write!(shown, "\\x{:02x}", u32::from(c));
             }
-            '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => {
+            c if is_invisible(c) => {
                 let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
             }
             c => shown.push(c),
         }
     }
     shown
+}
+
+/// Whether a character takes no place of its own, so that texts with and without it look alike.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}')
+}
+
+/// The characters that nobody sees without which `seen` would hold `wanted`; none where that makes no difference.
+pub fn unseen_between(wanted: &str, seen: &str) -> Vec<char> {
+    let (unseen, rest): (String, String) = seen.chars().partition(|c| is_invisible(*c));
+    let differs = !unseen.is_empty() && !fold(seen).contains(&fold(wanted));
+    if !differs || !fold(&rest).contains(&fold(wanted)) {
+        return Vec::new();
+    }
+    let mut unseen: Vec<char> = unseen.chars().collect();
+    unseen.sort_unstable();
+    unseen.dedup();
+    unseen
 }
 
 /// A line of a log in which no runner of GitHub Actions finds a command: it takes `::error::…` for one behind any blanks, and

@@ -96,6 +96,7 @@ impl<'s> Script<'s> {
             // Of the wire, the ladder tells: segments come as the kernel likes, lines of a transcript do not.
             EventKind::StepEnded { .. }
             | EventKind::Traffic { .. }
+            | EventKind::Waits { .. }
             | EventKind::Watched { .. }
             | EventKind::NotWatched { .. }
             | EventKind::Crossed(_) => {}

@@ -10,7 +10,7 @@ use super::roster::Member;
 use super::store::{Store, is_done};
 use super::{Entry, State};
 use crate::conduct::{Plan, Progress, conduct};
-use crate::judge::{self, Obstacle, Status};
+use crate::judge::{self, Flaky, Obstacle, Status};
 use crate::lab::Kind;
 use crate::manifest::{self, FILE, Submission};
 use crate::report::{IsolationNote, Report, SCHEMA, SubmissionName};
@@ -72,6 +72,10 @@ pub struct Order {
     pub jobs: usize,
     /// Never fewer than so many, where each scenario has a network of its own.
     pub cores: usize,
+    /// How often a scenario in which something required failed is played again, at most.
+    pub reruns: usize,
+    /// What it means when the same scenario ends differently.
+    pub flaky: Flaky,
 }
 
 /// What is happening, for whoever watches.
@@ -281,6 +285,7 @@ impl Hall {
             isolation: IsolationNote::new(&self.order.isolation, &self.order.watch),
             checks: Vec::new(),
             advice: Vec::new(),
+            experiments: Vec::new(),
             notes: vec![format!("nothing was run: {why}")],
         };
         let work = self.store.borrow().begin(&entry.name)?;
@@ -301,14 +306,14 @@ impl Hall {
             .library
             .scenarios
             .iter()
-            .filter(|scenario| submission.programs.contains_key(&scenario.exercise))
+            .filter(|scenario| submission.has(scenario))
             .cloned()
             .collect();
         self.tell(Told::Opened(member.name.clone(), scenarios.len()));
-        let papers = order.library.unchecked(&submission.papers);
+        let papers = order.library.unchecked(submission.papers.keys());
         let plan = Plan {
             scenarios,
-            papers,
+            unchecked: papers,
             only: Vec::new(),
             rubric: order.rubric.clone(),
             watch: order.watch.clone(),
@@ -318,6 +323,8 @@ impl Hall {
             isolation,
             seed: order.seed,
             jobs: order.jobs,
+            reruns: order.reruns,
+            flaky: order.flaky,
             turns: Some(self.turns.clone()),
             submission,
         };
@@ -422,6 +429,7 @@ impl Hall {
                     ),
                 });
                 scene.events.clear();
+                scene.again.clear();
             }
             if let Some(place) = run
                 .scenes

@@ -11,7 +11,7 @@ use crate::lab;
 use crate::report::Report;
 use crate::report::collection::{Collection, Graded, read};
 use crate::report::text::{self, Look, points};
-use crate::results::{Run, json};
+use crate::results::{Run, Scene, json};
 use crate::rubric::Rubric;
 use crate::text::visible;
 use miette::{Result, miette};
@@ -238,10 +238,15 @@ fn whole(folder: &Path) -> Result<Run> {
         let mut events = events.iter();
         events.any(|event| matches!(event.kind, EventKind::ScenarioEnded { .. }))
     };
+    let is_cut = |scene: &&Scene| {
+        let mut runs = scene.runs().peekable();
+        runs.peek().is_none() || runs.any(|(_, events)| !has_end(events))
+    };
     let cut = run
         .scenes
         .iter()
-        .find(|scene| scene.obstacle.is_none() && !has_end(&scene.events));
+        .filter(|scene| scene.obstacle.is_none() && !scene.scenario.is_paper())
+        .find(is_cut);
     match cut {
         Some(scene) => Err(miette!(
             "{} breaks off: it does not end as a scenario does",

@@ -9,7 +9,7 @@ use crate::lab::{self, Exercise};
 use crate::manifest;
 use crate::report::{self, Report};
 use crate::results::{self, Run};
-use crate::scenario::{Library, Scenario};
+use crate::scenario::{Library, Question, Scenario};
 use crate::scratch;
 use crate::text::visible;
 use crate::world::sandbox::view::View;
@@ -57,6 +57,8 @@ pub(super) struct Arguments {
     /// How many scenarios at the same time, where each can have its own network (default: 3 per core).
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    #[command(flatten)]
+    again: super::Again,
     /// Runs nothing unless each program is isolated this well (see `harness doctor`).
     #[arg(long, value_name = "LEVEL")]
     require_isolation: Option<Level>,
@@ -101,8 +103,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             false => Cables::default(),
         },
         evidence: Some(folder.clone()),
-        papers: match selection.is_empty() {
-            true => library.unchecked(&submission.papers),
+        unchecked: match selection.is_empty() {
+            true => library.unchecked(submission.papers.keys()),
             false => Vec::new(),
         },
         only,
@@ -115,6 +117,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             .unwrap_or_else(|| rand::rng().random_range(0..1_000_000)),
         jobs: arguments.jobs.unwrap_or(3 * cores),
         turns: None,
+        reruns: arguments.again.reruns.into(),
+        flaky: arguments.again.flaky,
         submission,
     };
     let Some(run) = conduct_visibly(&plan)? else {
@@ -202,7 +206,7 @@ fn select(
             .next()
             .and_then(|id| Exercise::from_str(id).ok());
         let handed_in = exercise.is_some_and(|exercise| {
-            submission.programs.contains_key(&exercise) || submission.papers.contains(&exercise)
+            submission.programs.contains_key(&exercise) || submission.papers.contains_key(&exercise)
         });
         if !handed_in {
             return Err(miette!(
@@ -222,7 +226,7 @@ fn select(
         }
     }
     let wanted = |scenario: &&Scenario| {
-        submission.programs.contains_key(&scenario.exercise)
+        submission.has(scenario)
             && (selection.is_empty()
                 || needed(library, selection)
                     .iter()
@@ -244,14 +248,18 @@ fn needed(library: &Library, selection: &[String]) -> Vec<String> {
     let mut done = 0;
     while let Some(id) = ids.get(done).cloned() {
         done += 1;
-        let checks = library
-            .scenarios
-            .iter()
-            .flat_map(|scenario| &scenario.checks);
-        for need in checks
-            .filter(|check| check.id == id)
-            .flat_map(|check| check.needs.iter().chain(&check.explained_by))
-        {
+        let checks = library.scenarios.iter().flat_map(|scenario| {
+            let named = scenario.checks.iter();
+            named.filter(|check| check.id == id || scenario.exercise.id() == id)
+        });
+        for need in checks.flat_map(|check| {
+            let experiment = match &check.question {
+                Some(Question::Answer { experiment, .. }) => experiment.as_ref(),
+                _ => None,
+            };
+            let needs = check.needs.iter().chain(&check.explained_by);
+            needs.chain(experiment)
+        }) {
             if !ids.contains(need) {
                 ids.push(need.clone());
             }
@@ -262,7 +270,8 @@ fn needed(library: &Library, selection: &[String]) -> Vec<String> {
 
 /// Whether a scenario belongs to an exercise or holds a check.
 fn concerns(scenario: &Scenario, id: &str) -> bool {
-    scenario.exercise.id() == id || scenario.checks.iter().any(|check| check.id == id)
+    (scenario.exercise.id() == id && !scenario.is_experiment())
+        || scenario.checks.iter().any(|check| check.id == id)
 }
 
 /// The ids of the checks to report on; none means all.
@@ -323,6 +332,7 @@ async fn display(mut told: mpsc::UnboundedReceiver<Progress>, scenarios: usize) 
             Progress::WaitingForPort { port, holder } => {
                 bar.set_message(format!("waiting for port {port}, held by {holder}"))
             }
+            Progress::Again(number) => bar.inc_length(number as u64),
             Progress::Playing(name) => playing.push(name),
             Progress::Played(name) => {
                 playing.retain(|other| *other != name);

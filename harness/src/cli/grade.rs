@@ -63,6 +63,8 @@ pub(super) struct Arguments {
     /// it was begun with).
     #[arg(long, value_name = "FILE")]
     rubric: Option<PathBuf>,
+    #[command(flatten)]
+    again: super::Again,
     /// Runs the programs even where nothing protects this machine and the other submissions from them.
     #[arg(long)]
     trust_code: bool,
@@ -133,6 +135,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         seed,
         jobs: arguments.jobs.unwrap_or(JOBS_PER_CORE * cores),
         cores,
+        reruns: arguments.again.reruns.into(),
+        flaky: arguments.again.flaky,
     };
     let say = |text: &str| {
         let _ = writeln!(std::io::stderr(), "{text}");
@@ -255,6 +259,7 @@ async fn display(mut told: mpsc::UnboundedReceiver<Told>, everybody: usize) {
                         bar.set_message(format!("waiting for port {port}, held by {holder}"));
                         continue;
                     }
+                    Progress::Again(scenarios) => bar.inc_length(scenarios as u64),
                     Progress::Playing(scenario) => playing.push(scenario),
                     Progress::Played(scenario) => {
                         playing.retain(|other| *other != scenario);

@@ -81,7 +81,7 @@ fn in_words(worth: Option<f64>, kind: Kind) -> String {
         (None, _) => "off".to_owned(),
         (Some(worth), _) if worth > 0.0 => format!("{} pt", points(worth)),
         (Some(_), Kind::Required) => "0 pt".to_owned(),
-        (Some(_), Kind::Robustness | Kind::Advice) => "advice".to_owned(),
+        (Some(_), Kind::Robustness | Kind::Advice | Kind::Experiment) => "advice".to_owned(),
     }
 }
 

@@ -69,6 +69,18 @@ enum Command {
     Report(report::Arguments),
 }
 
+/// What is done about programs that do not always do the same.
+#[derive(Debug, clap::Args)]
+struct Again {
+    /// A scenario in which something required failed is played again, in a fresh world, at most so often (0 to 2).
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
+    reruns: u8,
+    /// What counts when a scenario ends differently: nothing (open: inconclusive), the best or every run (all), or what
+    /// happened more often (majority).
+    #[arg(long, value_enum, value_name = "POLICY", default_value = "open")]
+    flaky: crate::judge::Flaky,
+}
+
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {

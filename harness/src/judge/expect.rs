@@ -269,6 +269,10 @@ pub(super) fn screen_of(actor: &str, ledger: &Ledger) -> String {
 /// Why a running actor's screen does not satisfy.
 fn what_was_there(actor: &str, state: &ActorState, see: &See, ledger: &Ledger) -> String {
     let who = who(actor, ledger);
+    let is_running = match &state.doing {
+        Some(doing) => format!("{who} is running ({doing})"),
+        None => format!("{who} is running"),
+    };
     let since = if see.ever {
         "since it started"
     } else {
@@ -282,19 +286,22 @@ fn what_was_there(actor: &str, state: &ActorState, see: &See, ledger: &Ledger) -
     .trim()
     .is_empty()
     {
-        return format!("{who} is running and has printed nothing {since}");
+        return format!("{is_running} and has printed nothing {since}");
     }
     match &see.pattern {
         Pattern::Time { count } => {
             let (right, wrong) = times_shown(&state.screen, see.ever, ledger);
             match wrong.first() {
                 Some((shown, clock)) => format!("{who} showed {shown} when the clock said {clock}"),
-                None => format!("{who} showed {} of {count} different times", right.len()),
+                None => format!(
+                    "{is_running} and showed {} of {count} different times",
+                    right.len()
+                ),
             }
         }
         Pattern::Answer { count } => {
             format!(
-                "{who} showed {} of {count} answers",
+                "{is_running} and showed {} of {count} answers",
                 answers_shown(&state.screen, see.ever)
             )
         }
@@ -306,8 +313,24 @@ fn what_was_there(actor: &str, state: &ActorState, see: &See, ledger: &Ledger) -
             format!("{who} showed only what it also shows after good input")
         }
         Pattern::Something { new: false } => format!("{who} showed only the report of a crash"),
-        Pattern::Texts(_) | Pattern::OneLine(_) | Pattern::Number(_) => {
-            format!("{who} is running and showed something else")
+        Pattern::Texts(texts) => {
+            let screen = state.screen.fresh();
+            let unseen: BTreeSet<String> = texts
+                .iter()
+                .flat_map(|text| text::unseen_between(text, &screen))
+                .map(|c| format!("U+{:04X}", u32::from(c)))
+                .collect();
+            if unseen.is_empty() {
+                return format!("{is_running} and showed something else");
+            }
+            let unseen: Vec<String> = unseen.into_iter().collect();
+            format!(
+                "{who} showed what looks the same, with characters in it that nobody sees: {}",
+                unseen.join(", ")
+            )
+        }
+        Pattern::OneLine(_) | Pattern::Number(_) => {
+            format!("{is_running} and showed something else")
         }
     }
 }

@@ -84,6 +84,8 @@ pub struct ActorState {
     pub output_limit: Option<usize>,
     /// What it took when it was stopped for taking too much of the machine.
     pub usage_limit: Option<String>,
+    /// What it was blocked in when something was waited for in vain in the present step.
+    pub doing: Option<String>,
 }
 
 /// What is known of the wire.
@@ -301,6 +303,7 @@ impl Ledger {
             EventKind::UsageLimit { actor, took } => {
                 self.state(actor).usage_limit = Some(took.clone());
             }
+            EventKind::Waits { actor, doing } => self.state(actor).doing = Some(doing.clone()),
             EventKind::Traffic { counted } => self.traffic = Some(*counted),
             EventKind::ScenarioEnded { fault } => {
                 self.fault.clone_from(fault);
@@ -331,6 +334,7 @@ impl Ledger {
             self.traffic_before = self.traffic.unwrap_or_default();
         }
         for state in self.actors.values_mut() {
+            state.doing = None;
             let screen = &mut state.screen;
             if new_check {
                 screen.check_mark = screen.raw.len();

@@ -6,20 +6,26 @@
 //! files, no processes; the same events always give the same verdicts.
 
 mod address;
+mod blame;
 pub mod clock;
 pub mod expect;
 pub mod find;
 mod history;
 pub mod ledger;
 pub mod number;
+pub mod repeated;
 pub mod wire;
 
+pub use blame::Side;
 pub use ledger::Ledger;
+pub use repeated::Flaky;
 
-use crate::event::{Event, EventKind, Waiting};
-use crate::lab::{Exercise, Kind};
+use crate::event::{CrossingKind, Event, EventKind, Waiting};
+use crate::lab::{Exercise, Kind, Transport};
+use crate::scenario::model::SERVER;
 use crate::scenario::{Action, CheckBlock, Scenario};
 use crate::text;
+use blame::Blame;
 use expect::{Finding, Miss, evaluate};
 use ledger::describe_waiting;
 use serde::{Deserialize, Serialize};
@@ -72,6 +78,9 @@ pub struct Verdict {
     /// Why it was judged so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// In which program to look, where the wire tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blame: Option<Side>,
     /// A question that helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -81,6 +90,9 @@ pub struct Verdict {
     /// Why this matters beyond the lab, for those who have passed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub matters: String,
+    /// What there is to tell whatever the outcome, a paragraph each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// The sentence of the sheet it enforces.
     pub sheet: String,
     /// Where in the scenario it was decided.
@@ -124,6 +136,8 @@ struct Failure {
     sent: Option<String>,
     got: Option<String>,
     unsure: bool,
+    /// As the wire was when it failed.
+    blame: Option<Blame>,
 }
 
 /// What is collected about one check while the events are read.
@@ -151,18 +165,15 @@ pub fn judge(scenario: &Arc<Scenario>, events: &[Event]) -> Vec<Verdict> {
                 }
             }
             EventKind::StepEnded { step, ended } => {
-                let Some(direction) = scenario.steps.get(*step) else {
-                    continue;
-                };
                 let waited_us = event.at_us.saturating_sub(step_began);
-                let failure = failure(*step, &direction.action, *ended, waited_us, &ledger);
+                let failure = failure(scenario, *step, *ended, waited_us, &ledger);
                 match docket_of(scenario, &mut dockets, *step) {
                     Some(docket) => {
                         docket.ended_us = event.at_us;
                         docket.steps_done += usize::from(*ended != Waiting::Skipped);
                         if docket.failure.is_none() {
                             docket.failure = failure.map(|failure| Failure {
-                                sent: docket.sent.clone(),
+                                sent: docket.sent.clone().or(failure.sent),
                                 ..failure
                             });
                         }
@@ -207,8 +218,8 @@ fn note_sent(scenario: &Scenario, ledger: &Ledger, dockets: &mut [Docket], what:
 }
 
 fn failure(
+    scenario: &Scenario,
     step: usize,
-    action: &Action,
     ended: Waiting,
     waited_us: u64,
     ledger: &Ledger,
@@ -216,6 +227,7 @@ fn failure(
     if ended == Waiting::Skipped {
         return None;
     }
+    let action = &scenario.steps.get(step)?.action;
     let (miss, unsure) = match evaluate(step, action, ledger) {
         Finding::Met => return None,
         Finding::NotYet(miss) | Finding::Hopeless(miss) => {
@@ -243,10 +255,11 @@ fn failure(
     });
     Some(Failure {
         step,
+        blame: blame::of(scenario, step, &miss.actor, ledger),
         miss,
         ended,
         waited_us,
-        sent: None,
+        sent: sent_over_the_wire(ledger),
         got,
         unsure,
     })
@@ -288,11 +301,21 @@ fn verdict(
             } else {
                 Status::Fail
             };
-            verdict.sent = failure.sent.clone();
+            let nothing = || Some("nothing".to_owned());
+            verdict.sent = failure.sent.clone().or_else(nothing);
             verdict.expected = Some(failure.miss.expected.clone());
-            verdict.got.clone_from(&failure.got);
+            verdict.got = failure.got.clone().or_else(nothing);
             let waiting = describe_waiting(failure.ended, failure.waited_us);
-            verdict.because = Some(format!("{waiting}{}", failure.miss.because));
+            let wire = failure.blame.as_ref().map(|blame| {
+                let (side, because) = (blame.side.word(), &blame.because);
+                format!("; on the wire, {because}: look at the {side}")
+            });
+            verdict.blame = failure.blame.as_ref().map(|blame| blame.side);
+            verdict.because = Some(format!(
+                "{waiting}{}{}",
+                failure.miss.because,
+                wire.unwrap_or_default()
+            ));
             verdict.hint = check.hints.first().cloned();
             verdict.more_hints = check.hints.iter().skip(1).cloned().collect();
             verdict.see = format!("{}:{}", scenario.file, scenario.steps[failure.step].place);
@@ -314,6 +337,12 @@ fn verdict(
                     failure.miss.because
                 ));
             }
+            if check.kind == Kind::Experiment
+                && let Some(why) = shows_nothing(scenario, failure, ledger)
+            {
+                verdict.status = Status::Inconclusive;
+                verdict.because = Some(why.to_owned());
+            }
         }
         (None, fault) if docket.steps_done < steps || !ledger.ended => {
             verdict.status = Status::Inconclusive;
@@ -332,7 +361,42 @@ fn verdict(
     verdict
 }
 
-fn blank_verdict(scenario: &Scenario, index: usize) -> Verdict {
+/// What clients sent since the last thing that happened, where nobody typed anything.
+fn sent_over_the_wire(ledger: &Ledger) -> Option<String> {
+    let crossings = ledger.crossed_since_mark().map(|(_, crossing)| crossing);
+    let sent: Vec<&[u8]> = crossings
+        .filter(|crossing| crossing.carries() && crossing.to.as_deref() == Some(SERVER))
+        .map(|crossing| &crossing.payload.0[..])
+        .collect();
+    (!sent.is_empty()).then(|| find::shown(&sent))
+}
+
+/// Why an experiment in which something was not seen shows nothing about the protocol, if so.
+fn shows_nothing(scenario: &Scenario, failure: &Failure, ledger: &Ledger) -> Option<&'static str> {
+    let restarts = |step: &crate::scenario::Step| step.action == Action::Restart;
+    let restart = scenario.steps.iter().position(restarts)?;
+    if failure.step < restart {
+        return Some("no request was answered before the server was to be restarted");
+    }
+    if failure.step == restart {
+        return Some("the server did not come back when it was started again");
+    }
+    let connected = matches!(scenario.exercise.endpoint(), Some((Transport::Tcp, _)));
+    if connected {
+        return None;
+    }
+    // A datagram that was lost while there was no server says nothing about what the server remembers.
+    let since = || ledger.crossed_since_mark().map(|(_, crossing)| crossing);
+    let lost = since().any(|crossing| matches!(crossing.what, CrossingKind::Unreachable { .. }));
+    let asked =
+        since().any(|crossing| crossing.carries() && crossing.to.as_deref() == Some(SERVER));
+    if !ledger.wire.is_sound() || lost || !asked {
+        return Some("no request reached the server that was started again");
+    }
+    None
+}
+
+pub(crate) fn blank_verdict(scenario: &Scenario, index: usize) -> Verdict {
     let check = &scenario.checks[index];
     Verdict {
         id: check.id.clone(),
@@ -347,9 +411,11 @@ fn blank_verdict(scenario: &Scenario, index: usize) -> Verdict {
         expected: None,
         got: None,
         because: None,
+        blame: None,
         hint: None,
         more_hints: Vec::new(),
         matters: String::new(),
+        remarks: Vec::new(),
         sheet: check.sheet.clone(),
         see: format!("{}:{}", scenario.file, check.place),
         evidence: BTreeMap::new(),
@@ -368,6 +434,8 @@ pub fn not_played(scenario: &Scenario, obstacle: &Obstacle) -> Vec<Verdict> {
             }
             Obstacle::Build { because } => {
                 verdict.status = Status::Fail;
+                verdict.sent = Some("the build command".to_owned());
+                verdict.got = Some("a build that failed".to_owned());
                 verdict.expected = Some("the build succeeds".to_owned());
                 verdict.because = Some(because.clone());
                 verdict.hint = Some(
@@ -425,6 +493,7 @@ pub fn settle_needs(
             .map_or(0.0, |check| worth(check));
         verdict.max_points = if status == Status::Fail { worth } else { 0.0 };
         (verdict.sent, verdict.expected, verdict.got, verdict.hint) = (None, None, None, None);
+        verdict.blame = None;
         verdict.more_hints.clear();
     }
     verdicts.sort_by_key(|verdict| {

@@ -13,8 +13,10 @@ pub use guess::guess;
 pub use read::read;
 
 use crate::lab::Exercise;
+use crate::paper::PaperFiles;
+use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -33,7 +35,25 @@ pub struct Submission {
     /// The programs, by exercise.
     pub programs: BTreeMap<Exercise, Programs>,
     /// Exercises answered with files instead of programs (ex5, ex7).
-    pub papers: Vec<Exercise>,
+    pub papers: BTreeMap<Exercise, PaperFiles>,
+}
+
+impl Submission {
+    /// Whether there is what a scenario is about. Experiments are for those who answer the questions of ex7.
+    pub fn has(&self, scenario: &Scenario) -> bool {
+        if scenario.is_paper() {
+            return self.papers.contains_key(&scenario.exercise);
+        }
+        let asked = !scenario.is_experiment() || self.papers.contains_key(&Exercise::Ex7);
+        asked && self.programs.contains_key(&scenario.exercise)
+    }
+
+    /// The ports that are known to be this submission's before anything has run: those of the sheet and of the manifest.
+    pub fn ports(&self) -> BTreeSet<u16> {
+        let usual = Exercise::ALL.into_iter().filter_map(Exercise::endpoint);
+        let own = self.programs.values().filter_map(|programs| programs.port);
+        usual.map(|(_, port)| port).chain(own).collect()
+    }
 }
 
 /// The programs of one exercise and what must be known about them.

@@ -4,6 +4,7 @@ use super::command::PLACEHOLDERS;
 use super::{CommandTemplate, FILE, NameStyle, Programs, Submission};
 use crate::diagnostic::{Mistake, Source};
 use crate::lab::{self, Exercise};
+use crate::paper::PaperFiles;
 use crate::text::visible;
 use miette::{Result, miette};
 use serde::Deserialize;
@@ -161,17 +162,22 @@ impl Reader<'_> {
                 programs.insert(exercise, self.programs(exercise, section, build.is_some())?);
             }
         }
-        let mut papers = Vec::new();
+        let mut papers = BTreeMap::new();
         if let Some(section) = raw.ex5 {
             let dir = self.folder(section.dir)?;
-            self.file(&dir, &section.capture)?;
-            self.file(&dir, &section.answers)?;
-            papers.push(Exercise::Ex5);
+            let files = PaperFiles {
+                capture: Some(self.file(&dir, &section.capture)?),
+                answers: self.file(&dir, &section.answers)?,
+            };
+            papers.insert(Exercise::Ex5, files);
         }
         if let Some(section) = raw.ex7 {
             let dir = self.folder(section.dir)?;
-            self.file(&dir, &section.answers)?;
-            papers.push(Exercise::Ex7);
+            let files = PaperFiles {
+                capture: None,
+                answers: self.file(&dir, &section.answers)?,
+            };
+            papers.insert(Exercise::Ex7, files);
         }
         if programs.is_empty() && papers.is_empty() {
             let help = "add a section such as [ex1] with server = … and client = …".to_owned();
@@ -405,10 +411,10 @@ impl Reader<'_> {
         }
     }
 
-    fn file(&self, dir: &Path, file: &Spanned<String>) -> Checked<()> {
+    fn file(&self, dir: &Path, file: &Spanned<String>) -> Checked<PathBuf> {
         let path = dir.join(file.get_ref());
         if path.is_file() {
-            Ok(())
+            Ok(path)
         } else {
             Err(self.missing(&file.span(), &path))
         }

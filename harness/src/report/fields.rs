@@ -55,8 +55,13 @@ pub(super) fn fields(check: &Verdict) -> Vec<(&'static str, String)> {
         ("hint", &check.hint),
         ("see", &see),
     ];
+    let remarks = check
+        .remarks
+        .iter()
+        .map(|remark| ("remark", harmless(remark)));
     all.into_iter()
         .filter_map(|(label, value)| Some((label, harmless(value.as_ref()?))))
+        .chain(remarks)
         .collect()
 }
 

@@ -49,6 +49,10 @@ pub struct Report {
     /// What there is to think about beside the checks, worth no points: what was tried, and what came of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<Verdict>,
+    /// What was tried to see what happens, shown beside the answers of ex7: `pass` when the client did not notice, `fail` when
+    /// it did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub experiments: Vec<Verdict>,
     /// Remarks on what was seen, worth no points.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -119,6 +123,9 @@ impl Report {
     /// The report on a run.
     pub fn new(run: &Run) -> Self {
         let mut checks = run.verdicts();
+        let experiments = checks
+            .extract_if(.., |check| check.kind == Kind::Experiment)
+            .collect();
         if !run.only.is_empty() {
             checks.retain(|check| run.only.contains(&check.id));
         }
@@ -138,6 +145,7 @@ impl Report {
             isolation: IsolationNote::new(&run.isolation, &run.watch),
             checks,
             advice,
+            experiments,
             notes,
         }
     }
@@ -178,8 +186,8 @@ impl Report {
 /// Remarks from what was seen, worth no points.
 fn notes(run: &Run, checks: &[Verdict]) -> Vec<String> {
     let mut notes = Vec::new();
-    if !run.papers.is_empty() {
-        let papers: Vec<&str> = run.papers.iter().map(|exercise| exercise.id()).collect();
+    if !run.unchecked.is_empty() {
+        let papers: Vec<&str> = run.unchecked.iter().map(|exercise| exercise.id()).collect();
         notes.push(format!(
             "{}: handed in, but this harness has no checks for it yet",
             papers.join(", ")

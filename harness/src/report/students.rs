@@ -6,8 +6,10 @@
 use super::Report;
 use super::collection::Collection;
 use crate::judge::Verdict;
+use crate::lab::Exercise;
 use crate::text::count;
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// The reason of a check that was not run because of a hidden one.
 const REST: &str = "it rests on a check that is not shown";
@@ -22,15 +24,19 @@ impl Report {
             return report;
         }
         let ids: BTreeSet<&str> = hidden.iter().map(|check| check.id.as_str()).collect();
-        let scenes: BTreeSet<&String> = hidden
-            .iter()
-            .filter_map(|check| check.evidence.get("transcript"))
-            .collect();
+        let scenes: BTreeSet<PathBuf> = hidden.iter().filter_map(|check| scene(check)).collect();
         report.checks.retain(|check| !check.hidden);
         report.advice.retain(|check| !check.hidden);
+        // They stand beside the answers of ex7.
+        if !report
+            .checks
+            .iter()
+            .any(|check| check.exercise == Exercise::Ex7)
+        {
+            report.experiments.clear();
+        }
         for check in report.checks.iter_mut().chain(&mut report.advice) {
-            let shared = |transcript| scenes.contains(transcript);
-            if check.evidence.get("transcript").is_some_and(shared) {
+            if scene(check).is_some_and(|scene| scenes.contains(&scene)) {
                 check.evidence.clear();
             }
             if check
@@ -84,6 +90,12 @@ impl Collection {
         }
         collection
     }
+}
+
+/// The folder of a check's scenario, whichever time it was played.
+fn scene(check: &Verdict) -> Option<PathBuf> {
+    let transcript = Path::new(check.evidence.get("transcript")?);
+    Some(transcript.components().take(2).collect())
 }
 
 /// Whether one of these ids stands in a text as a word.

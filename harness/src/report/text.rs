@@ -15,8 +15,8 @@ const OPEN: Style = AnsiColor::Yellow.on_default();
 const QUIET: Style = Style::new().dimmed();
 const LOUD: Style = Style::new().bold();
 
-/// The width of the points of whole numbers.
-const LEAST: usize = 5;
+/// The width of points as they are without a rubric.
+const LEAST: usize = 9;
 
 /// How the text is to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,10 +109,31 @@ impl Page {
             mark(check.hidden),
             width = self.width
         );
-        if self.look.explain && !check.matters.is_empty() {
-            let line = format!("{:16}{}", "", check.matters);
-            self.line(QUIET, &line);
+        for remark in &check.remarks {
+            self.paragraph(remark);
         }
+        if self.look.explain && !check.matters.is_empty() {
+            self.paragraph(&check.matters);
+        }
+    }
+
+    /// Something to read below a row.
+    fn paragraph(&mut self, text: &str) {
+        const INDENT: usize = 16;
+        const WIDTH: usize = 104;
+        let text = visible(text);
+        let mut line = String::new();
+        for word in text.split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+                self.line(QUIET, &format!("{:INDENT$}{line}", ""));
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.line(QUIET, &format!("{:INDENT$}{line}", ""));
     }
 
     fn details(&mut self, report: &Report) {

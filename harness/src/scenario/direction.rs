@@ -10,8 +10,18 @@ use crate::event::Actor;
 use crate::lab::{self, Transport};
 use kdl::{KdlEntry, KdlNode, KdlValue};
 
-const STATEMENTS: [&str; 11] = [
-    "check", "advice", "start", "restart", "join", "network", "peer", "needs", "everyone", "wire",
+const STATEMENTS: [&str; 12] = [
+    "check",
+    "advice",
+    "experiment",
+    "start",
+    "restart",
+    "join",
+    "network",
+    "peer",
+    "needs",
+    "everyone",
+    "wire",
     "fault",
 ];
 const VERBS: [&str; 17] = [
@@ -45,7 +55,7 @@ impl Reader<'_> {
                 node,
                 format!("`{subject}` has no block"),
                 "here",
-                Some("only scenario, check and advice have braces"),
+                Some("only scenario, check, advice and experiment have braces"),
             ));
         }
         match subject {

@@ -3,6 +3,7 @@
 //! Steps are flat and primitive: group directions of the file ("everyone takes turns") were expanded while
 //! reading, so the stage and the judge see one thing at a time, each with its place in the file.
 
+use super::question::Question;
 use super::wire::Wire;
 use crate::event::Actor;
 use crate::fault::Fault;
@@ -74,6 +75,9 @@ pub struct CheckBlock {
     /// Why this matters beyond the lab.
     #[serde(default)]
     pub matters: String,
+    /// What is asked of a paper, in an exercise without programs.
+    #[serde(default)]
+    pub question: Option<Question>,
     /// Only the wire can decide it: without a capture it is not run.
     #[serde(default)]
     pub wire: bool,
@@ -396,6 +400,18 @@ fn write_list(f: &mut fmt::Formatter<'_>, texts: &[String], between: &str) -> fm
 }
 
 impl Scenario {
+    /// Whether it is about files that were handed in: nobody is on stage.
+    pub fn is_paper(&self) -> bool {
+        self.exercise.endpoint().is_none()
+    }
+
+    /// Whether it only tries something, to be shown beside the answer to a question.
+    pub fn is_experiment(&self) -> bool {
+        self.checks
+            .iter()
+            .all(|check| check.kind == Kind::Experiment)
+    }
+
     /// Whether it means nothing without a wire in the harness's hand.
     pub fn needs_cables(&self) -> bool {
         self.needs.contains(&Need::TwoHosts) || self.needs.contains(&Need::Faults)

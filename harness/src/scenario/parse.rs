@@ -137,7 +137,7 @@ impl<'s> Reader<'s> {
                         ));
                     }
                 },
-                "check" | "advice" => self.check_block(child)?,
+                "check" | "advice" | "experiment" => self.check_block(child, exercise)?,
                 _ => self.step(child)?,
             }
         }
@@ -160,7 +160,7 @@ impl<'s> Reader<'s> {
         })
     }
 
-    fn check_block(&mut self, node: &KdlNode) -> Result<()> {
+    fn check_block(&mut self, node: &KdlNode, exercise: Exercise) -> Result<()> {
         let ids = self.strings(node)?;
         let [id, title] = &ids[..] else {
             return Err(self.at(
@@ -170,15 +170,21 @@ impl<'s> Reader<'s> {
                 Some("check \"ex6/arithmetic\" \"The server computes\" points=2 { … }"),
             ));
         };
-        let is_advice = node.name().value() == "advice";
-        let known: Vec<&str> = match is_advice {
-            true => lab::ADVICE.to_vec(),
-            false => lab::CHECKS.iter().map(|(id, _)| *id).collect(),
+        let (known, kind): (Vec<&str>, Option<Kind>) = match node.name().value() {
+            "advice" => {
+                let known = lab::ADVICE.contains(&id.as_str());
+                (lab::ADVICE.to_vec(), known.then_some(Kind::Advice))
+            }
+            "experiment" => {
+                let known = lab::EXPERIMENTS.contains(&id.as_str());
+                (lab::EXPERIMENTS.to_vec(), known.then_some(Kind::Experiment))
+            }
+            _ => (
+                lab::CHECKS.iter().map(|(id, _)| *id).collect(),
+                lab::find_check(id).map(|(_, kind)| kind),
+            ),
         };
-        let kind = match is_advice {
-            true => lab::ADVICE.contains(&id.as_str()).then_some(Kind::Advice),
-            false => lab::find_check(id).map(|(_, kind)| kind),
-        };
+        let has_no_points = matches!(kind, Some(Kind::Advice | Kind::Experiment));
         let Some(kind) = kind else {
             let help = lab::nearest(id, known).map_or(
                 "`harness list` shows all ids; they are fixed".to_owned(),
@@ -208,7 +214,7 @@ impl<'s> Reader<'s> {
         if !(0.0..=100.0).contains(&points) {
             return Err(self.at(node, "points are a number from 0 to 100", "here", None));
         }
-        self.only_props(node, if is_advice { &[] } else { &["points"] })?;
+        self.only_props(node, if has_no_points { &[] } else { &["points"] })?;
         self.check = Some(self.checks.len());
         self.wire_check = false;
         let mut block = CheckBlock {
@@ -219,6 +225,7 @@ impl<'s> Reader<'s> {
             sheet: String::new(),
             hints: Vec::new(),
             matters: String::new(),
+            question: None,
             wire: false,
             needs: Vec::new(),
             explained_by: Vec::new(),
@@ -259,13 +266,31 @@ impl<'s> Reader<'s> {
                     };
                     list.push(id);
                 }
-                "check" | "advice" => {
+                "check" | "advice" | "experiment" => {
                     return Err(self.at(child, "a check cannot stand in a check", "here", None));
                 }
+                _ if self.question(child, &mut block)? => {}
                 _ => self.step(child)?,
             }
         }
-        if self.steps.len() == steps_before {
+        let has_programs = exercise.endpoint().is_some();
+        if has_programs && block.question.is_some() {
+            return Err(self.at(
+                node,
+                format!("{exercise} is answered with programs, not with files"),
+                "here",
+                Some("questions belong into scenarios of ex5 and ex7"),
+            ));
+        }
+        if !has_programs && (block.question.is_none() || !self.steps.is_empty()) {
+            return Err(self.at(
+                node,
+                format!("{exercise} is answered with files: there is nobody on stage"),
+                "here",
+                Some("write: capture holds …, answers agree, or answer a is=…"),
+            ));
+        }
+        if has_programs && self.steps.len() == steps_before {
             return Err(self.at(
                 node,
                 "a check without steps cannot fail",
@@ -281,7 +306,8 @@ impl<'s> Reader<'s> {
                 Some("add: sheet \"…\""),
             ));
         }
-        if block.hints.is_empty() {
+        // An experiment cannot be failed.
+        if block.hints.is_empty() && kind != Kind::Experiment {
             return Err(self.at(
                 node,
                 "a check has at least one hint",

@@ -18,7 +18,7 @@ use crate::scenario::wire::Wire;
 use crate::text;
 use crate::world::cable::{self, Cable};
 use crate::world::watch::INTERFACE;
-use crate::world::{Traffic, processes};
+use crate::world::{Traffic, processes, waits};
 use capture::listeners::{self, Socket, State};
 use capture::namespace::{self, OtherNetwork};
 use nix::sys::signal::Signal;
@@ -280,6 +280,9 @@ impl Play {
             }
             self.recorder.record(EventKind::StepStarted { step: index });
             let ended = self.step(index, &step.action).await?;
+            if ended == Waiting::TimedOut {
+                self.tell_what_they_wait_in();
+            }
             self.recorder
                 .record(EventKind::StepEnded { step: index, ended });
             if ended != Waiting::Met {
@@ -293,6 +296,20 @@ impl Play {
             }
         }
         Ok(())
+    }
+
+    /// Records what everybody who is running is blocked in.
+    fn tell_what_they_wait_in(&self) {
+        let processes = processes::Processes::read();
+        for program in self.programs.values() {
+            let family = processes.last_born(&processes.family(program.pid));
+            if let Some(doing) = waits::of(&family)
+                && !self.has_ended(&program.actor)
+            {
+                let actor = program.actor.clone();
+                self.recorder.record(EventKind::Waits { actor, doing });
+            }
+        }
     }
 
     /// Whether a step has started the server and its socket is there: that is what was to come of it, and everything has

@@ -1,8 +1,8 @@
 //! The world a scenario is played in: its network and its processes.
 //!
 //! [`isolation`] tries what this machine allows and names the level, with the namespaces that [`capture::namespace`]
-//! makes; [`sandbox`] is what is put around each program; [`watch`] tries whether the wire can be watched; [`processes`] and
-//! [`traffic`] read the kernel's tables, [`capture::listeners`] its sockets.
+//! makes; [`sandbox`] is what is put around each program; [`watch`] tries whether the wire can be watched; [`processes`],
+//! [`waits`] and [`traffic`] read the kernel's tables, [`capture::listeners`] its sockets.
 
 pub mod cable;
 pub mod isolation;
@@ -12,6 +12,7 @@ pub mod processes;
 pub mod sandbox;
 pub mod traffic;
 mod trial;
+pub mod waits;
 pub mod watch;
 
 pub use cable::{Cable, Cables};

@@ -66,6 +66,16 @@ impl Processes {
         started.map(|(pid, _)| *pid)
     }
 
+    /// Those of a family that have started no others of it: the programs themselves, not what surrounds them.
+    pub fn last_born(&self, family: &BTreeSet<u32>) -> BTreeSet<u32> {
+        let has_children = |pid: &u32| self.children(*pid).any(|child| family.contains(&child));
+        family
+            .iter()
+            .copied()
+            .filter(|pid| !has_children(pid))
+            .collect()
+    }
+
     /// What these processes use: threads, and resident memory in octets, where what several of them share counts for
     /// each.
     pub fn usage(&self, pids: &BTreeSet<u32>) -> (u64, u64) {

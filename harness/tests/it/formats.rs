@@ -45,9 +45,11 @@ fn verdict(id: &str, status: Status) -> Verdict {
         expected: None,
         got: None,
         because: None,
+        blame: None,
         hint: None,
         more_hints: Vec::new(),
         matters: String::new(),
+        remarks: Vec::new(),
         sheet: "A sentence of the sheet.".to_owned(),
         see: "scenarios/ex1/hello.kdl:1:1".to_owned(),
         evidence: ["transcript.txt", "capture.pcapng", "ladder.svg"]
@@ -102,6 +104,7 @@ fn graded(name: &str, student: &str, checks: Vec<Verdict>) -> Graded {
         },
         checks,
         advice: Vec::new(),
+        experiments: Vec::new(),
         notes: Vec::new(),
     };
     Graded {

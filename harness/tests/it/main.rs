@@ -11,6 +11,8 @@ mod fixtures;
 mod formats;
 mod hostile;
 mod models;
+mod papers;
+mod repeats;
 mod rubric;
 mod support;
 mod threats;

@@ -32,6 +32,13 @@ fn graded() -> Class {
         let odd = "scenarios/ex1/odd-datagrams.kdl";
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(odd);
         fs::copy(from, class.at(odd)).expect("it can be copied");
+        // A point for each, whatever they are worth in the lab.
+        let hello = fs::read_to_string(class.at("scenarios/ex1/hello.kdl")).expect("it is there");
+        write(
+            &class,
+            "scenarios/ex1/hello.kdl",
+            &hello.replace("points=0.5", "points=1"),
+        );
         write(&class, "kept.toml", KEPT);
         class
             .grade(&["--seed", "1", "--rubric", "kept.toml"])
@@ -412,7 +419,7 @@ fn students_are_told_nothing_of_what_is_hidden() {
         return;
     }
     let class = graded();
-    let word = "serves";
+    let word = "serves-again";
     for format in ["text", "html", "json", "csv", "github", "junit", "tap"] {
         let shown = class.run(&[
             "report",
@@ -449,8 +456,8 @@ fn a_check_is_counted_by_a_rubric_and_recorded_with_it() {
     let path = rubric.to_str().expect("a plain path");
     let checked = copy.check(&["--rubric", path]);
     assert_eq!(checked.status, 0, "{}", checked.trouble());
-    assert_eq!(checked.report["score"], 2.0);
-    assert_eq!(checked.report["max_score"], 4.0);
+    assert_eq!(checked.report["score"], 1.0);
+    assert_eq!(checked.report["max_score"], 3.0);
     assert_eq!(checked.checks().len(), 4, "{}", checked.report);
     let report = |more: &[&str]| {
         let mut command = crate::support::harness(copy.home.path());
@@ -463,11 +470,15 @@ fn a_check_is_counted_by_a_rubric_and_recorded_with_it() {
     let output = report(&["--rejudge", "--no-rubric", "--save"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
-    for wanted in ["2 → 4 of 4", "ex1/serves-again → pass", "1 of 1 changed"] {
+    for wanted in [
+        "1 of 3 → 2 of 2",
+        "ex1/serves-again → pass",
+        "1 of 1 changed",
+    ] {
         assert!(said.contains(wanted), "{said}");
     }
     let again: Value = serde_json::from_slice(&report(&["--format", "json"]).stdout).expect("JSON");
-    assert_eq!(again["score"], 4.0);
+    assert_eq!(again["score"], 2.0);
     let mut off = crate::support::harness(copy.home.path());
     off.args([
         "check",

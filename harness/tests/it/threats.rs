@@ -58,7 +58,15 @@ impl Scene {
         fs::write(self.path("mallory/argument"), argument).expect("it can be written");
         let out = self.path(&format!("results-{level}"));
         let output = harness(self.home.path())
-            .args(["check", "mallory", "ex1/request-reply", "--seed", "1"])
+            .args([
+                "check",
+                "mallory",
+                "ex1/request-reply",
+                "--seed",
+                "1",
+                "--reruns",
+                "0",
+            ])
             .args(["--isolation", level, "--format", "json", "--out"])
             .arg(&out)
             .env("SOCKET_LAB_SECRET", SECRET)

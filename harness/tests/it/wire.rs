@@ -238,3 +238,58 @@ fn a_protocol_that_nobody_can_read_is_left_open() {
     // That nothing was sent can be seen in any protocol.
     assert_eq!(checked.get("ex6/malformed-not-sent")["status"], "pass");
 }
+
+/// What stands between the two programs tells in which one to look.
+#[test]
+fn a_failure_says_which_program_to_look_at_and_what_it_was_doing() {
+    if !has(&["python3"]) || !has_netns() || !has_capture() {
+        return;
+    }
+    let cases = [
+        (
+            "ex1-server-silent",
+            "ex1/server-prints-message",
+            "server",
+            "look at the server",
+        ),
+        (
+            "ex1-client-silent",
+            "ex1/client-prints-reply",
+            "client",
+            "which does not show it",
+        ),
+        (
+            "ex6-minus-swapped",
+            "ex6/arithmetic",
+            "server",
+            "is \"31\\n\"",
+        ),
+        (
+            "ex8-room-of-two",
+            "ex8/broadcast",
+            "server",
+            "sent nothing to Quincy's client",
+        ),
+    ];
+    for (fault, id, side, words) in cases {
+        let checked = Copy::of(&format!("faulty/{fault}")).check(&["--reruns", "0"]);
+        let check = checked.get(id);
+        assert_eq!(check["status"], "fail", "{fault}\n{}", checked.trouble());
+        assert_eq!(check["blame"], side, "{fault}\n{}", checked.trouble());
+        for field in ["sent", "expected", "got", "because", "hint"] {
+            assert!(check[field].is_string(), "{fault} has no {field}");
+        }
+        let because = check["because"].to_string();
+        let because = because.replace("\\\\", "\\").replace("\\\"", "\"");
+        assert!(because.contains(words), "{fault}: {because}");
+        let waited = because.contains("waited");
+        assert_eq!(
+            waited,
+            because.contains("waiting in "),
+            "{fault}: {because}"
+        );
+    }
+    // The client has no answer to show: it never asked for one over the wire.
+    let checked = Copy::of("faulty/ex6-client-computes").check(&["--reruns", "0"]);
+    assert!(checked.get("ex6/computed-by-server")["blame"].is_null());
+}

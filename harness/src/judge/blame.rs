@@ -1,0 +1,168 @@
+//! Which of the two programs it is, as far as the wire tells.
+//!
+//! A pair of programs fails together; their authors need to know in which one to look. The wire stands between them: a
+//! request that never left is the client's, one that got no answer is the server's, an answer that came and was not shown
+//! is the client's again. Where the wire was not seen to the last frame, or what crossed it cannot be read, nobody is
+//! blamed.
+
+use super::expect::who;
+use super::find;
+use super::ledger::Ledger;
+use crate::event::{Actor, Crossing};
+use crate::scenario::model::{Pattern, SERVER, See};
+use crate::scenario::{Action, Scenario};
+use serde::{Deserialize, Serialize};
+
+/// One of the two programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The client's program.
+    Client,
+    /// The server's program.
+    Server,
+}
+
+impl Side {
+    /// `client` or `server`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Side::Client => "client",
+            Side::Server => "server",
+        }
+    }
+}
+
+/// Where to look, and what on the wire says so: a sentence without its full stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Blame {
+    /// In which program.
+    pub(super) side: Side,
+    /// Why.
+    pub(super) because: String,
+}
+
+/// Who is to blame that `step` was not satisfied on the screen of `viewer`.
+pub(super) fn of(scenario: &Scenario, step: usize, viewer: &str, ledger: &Ledger) -> Option<Blame> {
+    let Action::See(see) = &scenario.steps.get(step)?.action else {
+        return None;
+    };
+    if !ledger.wire.is_sound() {
+        return None;
+    }
+    // Who has ended may have had a reason to say nothing.
+    let ended = ledger.actor(viewer)?.ending.is_some();
+    let speaker = speaker(scenario, step)?;
+    let heard = Heard { see, ledger };
+    let requests = heard.pieces(&speaker, SERVER)?;
+    let speaks = who(&speaker, ledger);
+    let blame = |side, because| Some(Blame { side, because });
+    if ended && (requests.is_empty() || viewer == SERVER) {
+        return None;
+    }
+    if requests.is_empty() {
+        return blame(
+            Side::Client,
+            format!("nothing left {speaks} for the server"),
+        );
+    }
+    let asked = find::shown(&borrowed(&requests));
+    if viewer == SERVER {
+        let because = format!("{asked} left {speaks}, and the server's screen does not show it");
+        return blame(Side::Server, because);
+    }
+    let answers = heard.pieces(SERVER, viewer)?;
+    let reader = who(viewer, ledger);
+    if ended && answers.is_empty() {
+        return None;
+    }
+    if answers.is_empty() {
+        let because = format!("{asked} left {speaks}, and the server sent nothing to {reader}");
+        return blame(Side::Server, because);
+    }
+    let pieces = borrowed(&answers);
+    let said = find::shown(&pieces);
+    if heard.carries(&pieces)? {
+        let because = format!("the server sent {said} to {reader}, which does not show it");
+        return blame(Side::Client, because);
+    }
+    // What cannot be read may be the right answer.
+    pieces
+        .iter()
+        .all(|piece| find::is_plain(piece))
+        .then(|| Blame {
+            side: Side::Server,
+            because: format!("what the server sent to {reader} is {said}"),
+        })
+}
+
+/// Whoever was to say something before this step: the client that typed last, or was started last.
+fn speaker(scenario: &Scenario, step: usize) -> Option<Actor> {
+    let before = scenario.steps[..step].iter().rev();
+    let mut stimuli = before.filter(|before| before.action.is_stimulus());
+    match &stimuli.next()?.action {
+        Action::Type { actor, .. } => Some(actor.clone()),
+        Action::Start { actor, .. } if actor != SERVER => Some(actor.clone()),
+        _ => None,
+    }
+}
+
+fn borrowed(pieces: &[Vec<u8>]) -> Vec<&[u8]> {
+    pieces.iter().map(Vec::as_slice).collect()
+}
+
+/// What crossed the wire of that which a step is about.
+struct Heard<'a> {
+    see: &'a See,
+    ledger: &'a Ledger,
+}
+
+impl Heard<'_> {
+    /// What one said to the other. None when somebody unknown said something, which may be this.
+    fn pieces(&self, from: &str, to: &str) -> Option<Vec<Vec<u8>>> {
+        let all: Box<dyn Iterator<Item = &Crossing>> = match self.see.ever {
+            true => Box::new(
+                self.ledger
+                    .wire
+                    .crossings
+                    .iter()
+                    .map(|(_, crossing)| crossing),
+            ),
+            false => Box::new(
+                self.ledger
+                    .crossed_since_mark()
+                    .map(|(_, crossing)| crossing),
+            ),
+        };
+        let mut pieces = Vec::new();
+        for crossing in all.filter(|crossing| crossing.carries()) {
+            let (Some(sender), Some(receiver)) = (&crossing.from, &crossing.to) else {
+                return None;
+            };
+            if sender == from && receiver == to {
+                if crossing.is_cut() {
+                    return None;
+                }
+                pieces.push(crossing.payload.0.clone());
+            }
+        }
+        Some(pieces)
+    }
+
+    /// Whether what was looked for crossed the wire. None when that cannot be told from octets.
+    fn carries(&self, pieces: &[&[u8]]) -> Option<bool> {
+        match &self.see.pattern {
+            Pattern::Texts(texts) => {
+                Some(texts.iter().all(|text| find::carries_text(pieces, text)))
+            }
+            Pattern::Number(number) => Some(find::carries_number(pieces, *number)),
+            // Anything that came was worth showing.
+            Pattern::Something { new: false } => Some(true),
+            Pattern::OneLine(_)
+            | Pattern::Time { .. }
+            | Pattern::Date
+            | Pattern::Answer { .. }
+            | Pattern::Something { new: true } => None,
+        }
+    }
+}
