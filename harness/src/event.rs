@@ -84,6 +84,9 @@ pub enum EventKind {
         transport: Transport,
         /// Its local address.
         address: SocketAddr,
+        /// Whether it has SO_REUSEADDR, as far as that can be seen (socket(7)).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reuses: Option<bool>,
     },
     /// A person at the actor's keyboard typed this and pressed Enter.
     Typed {
@@ -181,6 +184,11 @@ pub enum EventKind {
         actor: Actor,
         /// What they were blocked in, for people.
         doing: String,
+    },
+    /// The actor's processes were busy all the time while nothing happened that they could be busy with.
+    NeverAtRest {
+        /// Whose.
+        actor: Actor,
     },
     /// The actor's process ended.
     Exited {

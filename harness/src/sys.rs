@@ -34,6 +34,22 @@ pub(crate) fn in_own_session(command: &mut Command, terminal: Option<OwnedFd>) {
     }
 }
 
+/// A copy of another process's descriptor, to ask the kernel about what it refers to (pidfd_getfd(2), Linux 5.6).
+///
+/// # Errors
+/// When the process is gone, or this one may not look into it.
+pub(crate) fn copy_of(pid: u32, number: i32) -> io::Result<OwnedFd> {
+    let owned = |result: libc::c_long| match i32::try_from(result) {
+        // SAFETY: the kernel has just made this descriptor for the caller, and nobody else knows its number.
+        Ok(number) if number >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(number) }),
+        _ => Err(io::Error::last_os_error()),
+    };
+    // SAFETY: the call takes two numbers and touches no memory of this process.
+    let process = owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: as above, and the first descriptor is open.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) })
+}
+
 /// Has the runtime tell when a descriptor can be read or written. It must be non-blocking.
 ///
 /// # Errors

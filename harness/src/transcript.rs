@@ -97,6 +97,7 @@ impl<'s> Script<'s> {
             EventKind::StepEnded { .. }
             | EventKind::Traffic { .. }
             | EventKind::Waits { .. }
+            | EventKind::NeverAtRest { .. }
             | EventKind::Watched { .. }
             | EventKind::NotWatched { .. }
             | EventKind::Crossed(_) => {}
@@ -146,6 +147,7 @@ impl<'s> Script<'s> {
                 actor,
                 transport,
                 address,
+                ..
             } => {
                 let ip = address.ip();
                 let line = format!("waits for clients on {transport} {ip}, port ‹port›");

@@ -266,6 +266,7 @@ impl Ledger {
                 actor,
                 transport,
                 address,
+                ..
             } => {
                 self.state(actor).listening.push((*transport, *address));
             }
@@ -312,7 +313,8 @@ impl Ledger {
             EventKind::NotTaken { actor } => {
                 self.not_taken = self.step.map(|step| (actor.clone(), step));
             }
-            EventKind::InputEnded { .. }
+            EventKind::NeverAtRest { .. }
+            | EventKind::InputEnded { .. }
             | EventKind::Left { .. }
             | EventKind::Signalled { .. }
             | EventKind::DatagramSent { .. } => {}

@@ -13,12 +13,12 @@ pub mod gradescope;
 pub mod html;
 pub mod json;
 pub mod junit;
+mod notes;
 pub mod overview;
 mod students;
 pub mod tap;
 pub mod text;
 
-use crate::event::EventKind;
 use crate::judge::{Status, Verdict};
 use crate::lab::{Exercise, Kind};
 use crate::results::Run;
@@ -132,7 +132,7 @@ impl Report {
         let advice = checks
             .extract_if(.., |check| check.kind == Kind::Advice)
             .collect();
-        let notes = notes(run, &checks);
+        let notes = notes::of(run, &checks);
         Report {
             schema: SCHEMA.to_owned(),
             submission: SubmissionName {
@@ -181,48 +181,4 @@ impl Report {
         exercises.dedup();
         exercises
     }
-}
-
-/// Remarks from what was seen, worth no points.
-fn notes(run: &Run, checks: &[Verdict]) -> Vec<String> {
-    let mut notes = Vec::new();
-    if !run.unchecked.is_empty() {
-        let papers: Vec<&str> = run.unchecked.iter().map(|exercise| exercise.id()).collect();
-        notes.push(format!(
-            "{}: handed in, but this harness has no checks for it yet",
-            papers.join(", ")
-        ));
-    }
-    let reported = |exercise| checks.iter().any(|check| check.exercise == exercise);
-    for scene in run
-        .scenes
-        .iter()
-        .filter(|scene| reported(scene.scenario.exercise))
-    {
-        let exercise = scene.scenario.exercise;
-        for event in &scene.events {
-            let note = match &event.kind {
-                EventKind::Left { by, .. } if !by.starts_with("typing") => Some(format!(
-                    "{exercise}: the word for leaving had no effect; {by} worked (set quit = \"…\" in lab.toml if there is a word)"
-                )),
-                EventKind::Listening {
-                    transport, address, ..
-                } => {
-                    let expected = exercise.endpoint();
-                    let usual = expected.is_none_or(|(wanted, port)| {
-                        wanted != *transport || port == address.port()
-                    });
-                    (!usual && run.isolation.seclusion.network)
-                        .then(|| format!("{exercise}: the server listens on {transport} {address}; the sheet's port is {}", expected.map_or(0, |(_, port)| port)))
-                }
-                _ => None,
-            };
-            if let Some(note) = note
-                && !notes.contains(&note)
-            {
-                notes.push(note);
-            }
-        }
-    }
-    notes
 }

@@ -38,6 +38,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "ex8/abrupt-leave.kdl",
     "ex8/stream.kdl",
     "ex8/slow-reader.kdl",
+    "ex8/silent-login.kdl",
 ];
 
 /// All scenarios that can be played.

@@ -15,6 +15,7 @@ use crate::lab::Transport;
 use crate::manifest::NameStyle;
 use crate::scenario::model::{Action, SERVER, Scenario, Step};
 use crate::scenario::wire::Wire;
+use crate::sys;
 use crate::text;
 use crate::world::cable::{self, Cable};
 use crate::world::watch::INTERFACE;
@@ -547,6 +548,7 @@ impl Play {
                 actor: SERVER.to_owned(),
                 transport: socket.transport.into(),
                 address: socket.local,
+                reuses: self.reuses(socket.inode),
             });
         }
         Ok(())
@@ -600,6 +602,15 @@ impl Play {
         found.sort_by_key(|socket| (Transport::from(socket.transport), socket.local));
         found.dedup_by_key(|socket| (socket.transport, socket.local));
         Ok(found)
+    }
+
+    /// Whether a socket of the server's has SO_REUSEADDR.
+    fn reuses(&self, inode: u64) -> Option<bool> {
+        let server = self.programs.get(SERVER)?;
+        let family = processes::Processes::read().family(server.pid);
+        let (pid, number) = processes::descriptor_of(inode, &family)?;
+        let copy = sys::copy_of(pid, number).ok()?;
+        nix::sys::socket::getsockopt(&copy, nix::sys::socket::sockopt::ReuseAddr).ok()
     }
 
     fn server_address(&self) -> Option<SocketAddr> {

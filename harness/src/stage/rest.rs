@@ -4,6 +4,7 @@
 //! long on an idle one. A program is at rest when none of its threads runs and nothing waits unread for it.
 
 use super::play::{GLANCE, Play};
+use crate::event::EventKind;
 use crate::world::processes;
 use capture::listeners::{Socket, State};
 use std::collections::BTreeSet;
@@ -21,9 +22,13 @@ impl Play {
         let deadline = began + at_most.max(quiet.unwrap_or_default() + GLANCE);
         let quiet = quiet.unwrap_or(REST);
         let mut rested = false;
+        // Who was busy each time it was looked.
+        let mut restless: BTreeSet<String> = self.programs.keys().cloned().collect();
         while Instant::now() < deadline {
             let printed = self.recorder.last_output();
-            let rests = !self.is_busy();
+            let busy = self.who_is_busy();
+            restless.retain(|actor| busy.contains(actor));
+            let rests = busy.is_empty() && !self.has_more_to_do();
             // Twice in a row, so that a process between two states is not taken for one at rest.
             let silent_since = printed.max(began);
             if rests && rested && Instant::now() >= silent_since + quiet {
@@ -33,15 +38,24 @@ impl Play {
             tokio::time::sleep(GLANCE).await;
             rested &= self.recorder.last_output() == printed;
         }
+        for actor in restless {
+            self.recorder.record(EventKind::NeverAtRest { actor });
+        }
     }
 
-    fn is_busy(&self) -> bool {
+    /// Those of whom some thread is running or about to.
+    fn who_is_busy(&self) -> BTreeSet<String> {
         let processes = processes::Processes::read();
-        let mut pids = BTreeSet::new();
-        for program in self.programs.values() {
-            pids.extend(processes.family(program.pid));
-        }
-        if processes::any_busy(&pids) || self.is_an_end_untold() || self.faults.are_pending() {
+        let busy = self
+            .programs
+            .iter()
+            .filter(|(_, program)| processes::any_busy(&processes.family(program.pid)));
+        busy.map(|(actor, _)| actor.clone()).collect()
+    }
+
+    /// Whether something is on its way to programs that seem to be at rest.
+    fn has_more_to_do(&self) -> bool {
+        if self.is_an_end_untold() || self.faults.are_pending() {
             return true;
         }
         // Unread data means that somebody is about to wake up, unless somebody is kept from reading. On a shared

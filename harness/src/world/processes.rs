@@ -148,6 +148,19 @@ pub fn socket_inodes(pids: &BTreeSet<u32>) -> BTreeSet<u64> {
     pids.iter().flat_map(|pid| sockets_of(*pid)).collect()
 }
 
+/// Which of these processes has a socket open, and under which number.
+pub fn descriptor_of(inode: u64, pids: &BTreeSet<u32>) -> Option<(u32, i32)> {
+    let wanted = format!("socket:[{inode}]");
+    pids.iter().find_map(|pid| {
+        let folder = format!("/proc/{pid}/fd");
+        let number = numbered(&folder).find(|number| {
+            let target = std::fs::read_link(format!("{folder}/{number}"));
+            target.is_ok_and(|target| target.as_os_str() == wanted.as_str())
+        })?;
+        Some((*pid, i32::try_from(number).ok()?))
+    })
+}
+
 fn sockets_of(pid: u32) -> Vec<u64> {
     let folder = format!("/proc/{pid}/fd");
     let entries = || {

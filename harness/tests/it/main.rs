@@ -3,6 +3,7 @@
 //! A test that needs something this machine lacks says `SKIPPED` and what is missing; with `CI=true` it fails
 //! instead.
 
+mod advice;
 mod class;
 mod cli;
 mod container;
