@@ -118,7 +118,7 @@ impl Rubric {
 
     /// What everything is worth together.
     pub fn total(&self) -> f64 {
-        self.points.values().sum::<f64>() + 0.0
+        sum(self.points.values().copied())
     }
 }
 
