@@ -10,6 +10,7 @@ use crate::lab::Exercise;
 use crate::manifest::{NameStyle, Programs, Submission};
 use crate::paper::{self, Paper};
 use crate::results::{Again, FRAMES, Run, Scene};
+use crate::rubric::Rubric;
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Need, Scenario};
 use crate::stage::{self, Job, Wiring};
@@ -36,6 +37,8 @@ pub struct Plan {
     pub unchecked: Vec<Exercise>,
     /// The checks to report on; none means all.
     pub only: Vec<String>,
+    /// The instructor's points; none leaves those of the scenarios.
+    pub rubric: Option<Rubric>,
     /// Where.
     pub isolation: Isolation,
     /// Whether the wire can be watched there.

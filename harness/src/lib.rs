@@ -24,6 +24,7 @@
 //! - [`event`]: everything that can happen.
 //! - [`fault`]: bad networks, as functions of counts and octets.
 //! - [`judge`]: the ledger (a fold of events), expectations (pure questions to the ledger), verdicts.
+//! - [`rubric`]: what an instructor says each check is worth.
 //! - [`stage`]: plays one scenario. `program` is the only module that starts programs under test (and
 //!   prepares the commands of builds); `rest` tells
 //!   when everything is quiet; `tap` watches the wire and `owner` says whose each socket is; `relay` has a cable in its
@@ -62,6 +63,7 @@ pub mod manifest;
 pub mod paper;
 pub mod report;
 pub mod results;
+pub mod rubric;
 pub mod scenario;
 mod scratch;
 pub mod stage;

@@ -19,6 +19,7 @@ use crate::manifest::{FILE, Submission};
 use crate::paper::examine::examine;
 use crate::paper::{self, Paper};
 use crate::report::Report;
+use crate::rubric::Rubric;
 use crate::scenario::Scenario;
 use crate::transcript;
 use crate::world::{Isolation, Watch};
@@ -68,6 +69,9 @@ pub struct Run {
     pub papers: BTreeMap<Exercise, Paper>,
     /// The checks that were asked for; none means all.
     pub only: Vec<String>,
+    /// The instructor's points, where the scenarios' own are not to count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rubric: Option<Rubric>,
     /// Addresses of a local network that are written into programs for which the manifest names none.
     #[serde(default)]
     pub lan: BTreeMap<Exercise, BTreeSet<Ipv4Addr>>,
@@ -196,13 +200,14 @@ impl Run {
             unchecked: plan.unchecked.clone(),
             papers,
             only: plan.only.clone(),
+            rubric: plan.rubric.clone(),
             lan: lan(&plan.submission),
             flaky: plan.flaky,
             scenes,
         }
     }
 
-    /// Every verdict, in the order of the lab.
+    /// Every verdict, in the order of the lab, with the points of the rubric and without what it switches off.
     pub fn verdicts(&self) -> Vec<Verdict> {
         let scenarios: Vec<&Scenario> = self.scenes.iter().map(|scene| &scene.scenario).collect();
         let (papers, played): (Vec<&Scene>, Vec<&Scene>) = self
@@ -250,7 +255,12 @@ impl Run {
                 });
         let on_papers: Vec<Verdict> = on_papers.collect();
         verdicts.extend(on_papers);
-        judge::settle_needs(&scenarios, verdicts)
+        let Some(rubric) = &self.rubric else {
+            return judge::settle_needs(&scenarios, verdicts, |check| check.points);
+        };
+        rubric.weigh(&mut verdicts);
+        let settled = judge::settle_needs(&scenarios, verdicts, |check| rubric.worth(check));
+        rubric.trim(settled)
     }
 
     /// What helps programs that looked in vain for an address which is written into them.

@@ -1,5 +1,6 @@
-//! Digests: whether files, or scenarios, are still the same.
+//! Digests: whether files, scenarios, or a rubric, are still the same.
 
+use crate::rubric::Rubric;
 use crate::scenario::Scenario;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
@@ -23,12 +24,22 @@ pub fn of_folder(folder: &Path) -> io::Result<String> {
 pub fn of_scenarios(scenarios: &[Scenario]) -> String {
     let mut sum = Sha256::new();
     for scenario in scenarios {
-        // Such a value can always be written; if not, what it says stands for it.
-        let text = serde_json::to_string(scenario)
-            .unwrap_or_else(|error| format!("{error}: {scenario:?}"));
-        field(&mut sum, text.as_bytes());
+        value(&mut sum, scenario);
     }
     short(sum)
+}
+
+/// The digest of a rubric: of what it comes to, however it is written.
+pub fn of_rubric(rubric: &Rubric) -> String {
+    let mut sum = Sha256::new();
+    value(&mut sum, rubric);
+    short(sum)
+}
+
+fn value(sum: &mut Sha256, value: &(impl serde::Serialize + std::fmt::Debug)) {
+    // Such a value can always be written; if not, what it says stands for it.
+    let text = serde_json::to_string(value).unwrap_or_else(|error| format!("{error}: {value:?}"));
+    field(sum, text.as_bytes());
 }
 
 fn add(root: &Path, folder: &Path, sum: &mut Sha256) -> io::Result<()> {

@@ -15,6 +15,7 @@ use crate::lab::Kind;
 use crate::manifest::{self, FILE, Submission};
 use crate::report::{IsolationNote, Report, SCHEMA, SubmissionName};
 use crate::results::{Run, Scene};
+use crate::rubric::Rubric;
 use crate::scenario::wire::Sought;
 use crate::scenario::{Action, Library, Pattern, Scenario};
 use crate::scratch::{self, Scratch};
@@ -57,6 +58,8 @@ pub struct Order {
     pub members: Vec<Member>,
     /// The scenarios.
     pub library: Library,
+    /// The instructor's points; none leaves those of the scenarios.
+    pub rubric: Option<Rubric>,
     /// Where.
     pub isolation: Isolation,
     /// Whether the wire can be watched there.
@@ -222,6 +225,7 @@ impl Hall {
     /// played, its report. None for one that is done already, or was interrupted.
     async fn first(&self, member: &Member) -> Result<Option<First>> {
         let mut entry = Entry::pending(&member.name, &member.given.to_string_lossy());
+        entry.rubric = self.order.rubric.as_ref().map(digest::of_rubric);
         let digest = match self.digest(member).await {
             Ok(digest) => digest,
             Err(error) => {
@@ -232,8 +236,9 @@ impl Hall {
         };
         let known = {
             let store = self.store.borrow();
-            let rows = &store.index().submissions;
-            rows.iter().find(|row| row.name == member.name).cloned()
+            let index = store.index();
+            let known = index.submissions.iter().find(|row| row.name == member.name);
+            known.filter(|known| !index.is_behind(known)).cloned()
         };
         if let Some(known) = known.filter(|known| is_done(known, &digest)) {
             self.tell(Told::Unchanged(Box::new(known)));
@@ -310,6 +315,7 @@ impl Hall {
             scenarios,
             unchecked: papers,
             only: Vec::new(),
+            rubric: order.rubric.clone(),
             watch: order.watch.clone(),
             cables: order.cables.clone(),
             evidence: Some(work.to_owned()),
@@ -548,7 +554,7 @@ fn worth_repeating(run: &Run, lags: &BTreeMap<String, Duration>) -> Vec<String> 
             && lags
                 .get(&scene.scenario.name)
                 .is_some_and(|lag| *lag >= BADLY)
-            && (measures_time(&scene.scenario) || !passes(scene))
+            && (measures_time(&scene.scenario) || !passes(scene, run.rubric.as_ref()))
     };
     run.scenes
         .iter()
@@ -566,9 +572,16 @@ fn measures_time(scenario: &Scenario) -> bool {
     })
 }
 
-/// Whether nothing required is open or lost; advice is not worth the time of everybody else.
-fn passes(scene: &Scene) -> bool {
+/// Whether nothing is open or lost that is required or has points; advice is not worth the time of everybody else.
+fn passes(scene: &Scene, rubric: Option<&Rubric>) -> bool {
+    let has_points = |id: &String| {
+        let worth = rubric.and_then(|rubric| rubric.points.get(id));
+        worth.is_some_and(|worth| *worth > 0.0)
+    };
     judge::judge(&Arc::new(scene.scenario.clone()), &scene.events)
         .iter()
-        .all(|verdict| verdict.status == Status::Pass || verdict.kind == Kind::Robustness)
+        .all(|verdict| {
+            verdict.status == Status::Pass
+                || (verdict.kind == Kind::Robustness && !has_points(&verdict.id))
+        })
 }

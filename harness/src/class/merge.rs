@@ -1,7 +1,7 @@
 //! Joins the parts of a class that was graded in several places.
 
-use super::Index;
 use super::store::{self, ENTRY};
+use super::{Index, RESCORE, RUBRIC};
 use crate::class::State;
 use crate::results;
 use miette::{Result, miette};
@@ -21,9 +21,11 @@ pub fn plan(parts: &[(PathBuf, Index)]) -> Result<(Index, Vec<PathBuf>)> {
         return Err(whole(first_folder));
     };
     let mut faults = Vec::new();
+    let mut recount = false;
     for (folder, part) in others {
         for ((what, there), (_, here)) in first.terms().into_iter().zip(part.terms()) {
             if there != here {
+                recount |= what == RUBRIC;
                 faults.push(format!(
                     "the {what} differs: {there} in {}, {here} in {}",
                     first_folder.display(),
@@ -84,9 +86,29 @@ pub fn plan(parts: &[(PathBuf, Index)]) -> Result<(Index, Vec<PathBuf>)> {
             }
         }
     }
+    for (folder, part) in parts {
+        let behind = part
+            .submissions
+            .iter()
+            .filter(|entry| part.is_behind(entry));
+        let names: Vec<&str> = behind.map(|entry| entry.name.as_str()).collect();
+        if !names.is_empty() {
+            faults.push(format!(
+                "not everybody in {} is counted by its rubric: {} not (`harness grade … --resume` grades them anew)",
+                folder.display(),
+                names.join(", ")
+            ));
+        }
+    }
     if !faults.is_empty() {
+        let help = "merge the results of every part 1/N … N/N of one class, graded with the same harness, seed, scenarios and \
+                    rubric";
         return Err(miette!(
-            help = "merge the results of every part 1/N … N/N of one class, graded with the same harness, seed and scenarios",
+            help = if recount {
+                format!("{help}; {RESCORE}")
+            } else {
+                help.to_owned()
+            },
             "these results cannot be joined: {}",
             faults.join("; ")
         ));

@@ -10,7 +10,8 @@
 //!
 //! [`roster`] finds the submissions and names their folders, [`digest`] tells whether one has changed, [`grade`] plays
 //! all of them with an ear on the [`canary`], [`store`] keeps what came of it, [`merge`] joins the parts of a class
-//! that was graded in several places.
+//! that was graded in several places, [`rejudge`] judges
+//! anew what was recorded.
 //!
 //! Invariants: a folder `RESULTS/NAME` is complete or not there; its name is the harness's own, made from the
 //! submission's folder and never from what is written in it; one broken submission stops no other.
@@ -19,12 +20,14 @@ pub mod canary;
 pub mod digest;
 pub mod grade;
 pub mod merge;
+pub mod rejudge;
 pub mod roster;
 pub mod store;
 
 use crate::judge::{Status, Verdict};
 use crate::lab::Kind;
 use crate::report::{Outcome, Report};
+use crate::rubric::Rubric;
 use crate::text::count;
 use roster::Partition;
 use serde::{Deserialize, Serialize};
@@ -43,6 +46,9 @@ pub struct Index {
     pub seed: u64,
     /// Stands for the scenarios that were played: other scenarios, other digest.
     pub scenarios: String,
+    /// The instructor's points, where the scenarios' own do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rubric: Option<Rubric>,
     /// Which part of the class this is; none when it is all of it.
     pub partition: Option<Partition>,
     /// The names of the whole class, in order, whichever part this is.
@@ -51,14 +57,29 @@ pub struct Index {
     pub submissions: Vec<Entry>,
 }
 
+/// The term that differs where points do.
+pub const RUBRIC: &str = "rubric";
+
+/// What to do where only the rubric differs.
+pub const RESCORE: &str = "`harness report RESULTS --rejudge --rubric FILE --save` counts recorded results by another rubric, \
+                           without running anything";
+
 impl Index {
     /// Everything that must be the same, in words, with its value: to say what differs.
-    pub fn terms(&self) -> [(&'static str, String); 3] {
+    pub fn terms(&self) -> [(&'static str, String); 4] {
+        let rubric = self.rubric.as_ref().map(digest::of_rubric);
         [
             ("version of the harness", self.version.clone()),
             ("seed", self.seed.to_string()),
             ("scenarios", self.scenarios.clone()),
+            (RUBRIC, rubric.unwrap_or_else(|| "none".to_owned())),
         ]
+    }
+
+    /// Whether what came of a submission was counted by another rubric than this class's: kept so, because its evidence
+    /// could not be judged again.
+    pub fn is_behind(&self, entry: &Entry) -> bool {
+        entry.state.is_final() && entry.rubric != self.rubric.as_ref().map(digest::of_rubric)
     }
 
     /// What the class comes to, as an exit status: the gravest of all.
@@ -136,6 +157,9 @@ pub struct Entry {
     /// Why it was refused, or what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Stands for the rubric its points are by; none where they are the scenarios' own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rubric: Option<String>,
     /// Scenarios that were played again alone, because the machine lagged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replayed: Vec<String>,
@@ -157,6 +181,9 @@ pub struct Mark {
     pub points: f64,
     /// Points possible.
     pub max_points: f64,
+    /// Counted, and not shown to students.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
 }
 
 impl Entry {
@@ -171,6 +198,7 @@ impl Entry {
             max_score: 0.0,
             digests: Vec::new(),
             error: None,
+            rubric: None,
             replayed: Vec::new(),
             checks: Vec::new(),
         }
@@ -198,16 +226,18 @@ impl Entry {
                 status: check.status,
                 points: check.points,
                 max_points: check.max_points,
+                hidden: check.hidden,
             })
             .collect();
         self
     }
 
-    /// Required checks with a status.
-    pub fn required(&self, status: Status) -> usize {
+    /// Checks that count, with a status.
+    pub fn counting(&self, status: Status) -> usize {
         self.checks
             .iter()
-            .filter(|mark| mark.kind == Kind::Required && mark.status == status)
+            .filter(|mark| mark.kind == Kind::Required || mark.max_points > 0.0)
+            .filter(|mark| mark.status == status)
             .count()
     }
 }

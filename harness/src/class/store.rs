@@ -4,8 +4,9 @@
 //! moment leaves folders that begin with a dot, which the next run removes.
 
 use super::roster::Partition;
-use super::{Entry, Index, SCHEMA};
+use super::{Entry, Index, RESCORE, RUBRIC, SCHEMA};
 use crate::results::{self, json};
+use crate::rubric::Rubric;
 use miette::{Result, miette};
 use serde::de::DeserializeOwned;
 use std::fs::{self, File, TryLockError};
@@ -175,7 +176,7 @@ pub fn write_index(folder: &Path, index: &Index) -> Result<()> {
 }
 
 /// Locks the folder itself, so that no file is left over.
-fn lock(folder: &Path) -> Result<File> {
+pub(super) fn lock(folder: &Path) -> Result<File> {
     let cannot = |error| miette!("cannot open {}: {error}", folder.display());
     let file = File::open(folder).map_err(cannot)?;
     match file.try_lock() {
@@ -196,26 +197,34 @@ fn resumed(folder: &Path, mut wanted: Index) -> Result<Index> {
             .partition
             .map_or("the whole class".to_owned(), |part| part.to_string())
     };
-    let mut differing: Vec<String> = found
-        .terms()
-        .into_iter()
-        .zip(wanted.terms())
-        .filter(|((_, found), (_, wanted))| found != wanted)
-        .map(|((what, found), (_, wanted))| format!("the {what}: {found} there, {wanted} now"))
-        .collect();
+    let mut differing = Vec::new();
+    let mut only_the_rubric = true;
+    for ((what, found), (_, wanted)) in found.terms().into_iter().zip(wanted.terms()) {
+        if found != wanted {
+            differing.push(format!("the {what}: {found} there, {wanted} now"));
+            only_the_rubric &= what == RUBRIC;
+        }
+    }
     if found.partition != wanted.partition {
+        only_the_rubric = false;
         differing.push(format!(
             "the part of the class: {} there, {} now",
             partition(&found),
             partition(&wanted)
         ));
     } else if wanted.partition.is_some() && found.roster != wanted.roster {
+        only_the_rubric = false;
         differing
             .push("who is in the class: then this part would hold others than it did".to_owned());
     }
     if !differing.is_empty() {
+        let help = "grade as before to go on, or choose another folder with --out";
         return Err(miette!(
-            help = "grade as before to go on, or choose another folder with --out",
+            help = if only_the_rubric {
+                format!("{help}; {RESCORE}")
+            } else {
+                help.to_owned()
+            },
             "{} was graded otherwise; what differs is {}",
             folder.display(),
             differing.join("; ")
@@ -233,11 +242,11 @@ fn resumed(folder: &Path, mut wanted: Index) -> Result<Index> {
     Ok(wanted)
 }
 
-/// Reads the index of a results folder. Rows that a stopped run did not get to write are taken from where it kept them.
+/// Reads the index of a results folder as it was written.
 ///
 /// # Errors
 /// When there is none, or it is damaged or of another format.
-pub fn load(folder: &Path) -> Result<Index> {
+pub(super) fn written(folder: &Path) -> Result<Index> {
     let path = folder.join(INDEX);
     let text = fs::read_to_string(&path).map_err(|error| {
         miette!(
@@ -246,7 +255,7 @@ pub fn load(folder: &Path) -> Result<Index> {
             path.display()
         )
     })?;
-    let mut index: Index = read(&path, &text)?;
+    let index: Index = read(&path, &text)?;
     if index.schema != SCHEMA {
         return Err(miette!(
             "{} has the format {}, this harness reads {SCHEMA}",
@@ -261,6 +270,15 @@ pub fn load(folder: &Path) -> Result<Index> {
             path.display()
         ));
     }
+    Ok(index)
+}
+
+/// Reads the index of a results folder. Rows that a stopped run did not get to write are taken from where it kept them.
+///
+/// # Errors
+/// When there is none, or it is damaged or of another format.
+pub fn load(folder: &Path) -> Result<Index> {
+    let mut index = written(folder)?;
     for row in &mut index.submissions {
         let path = folder.join(&row.name).join(ENTRY);
         match fs::read_to_string(&path) {
@@ -304,6 +322,7 @@ fn read<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
 pub fn begin(
     seed: u64,
     scenarios: String,
+    rubric: Option<Rubric>,
     partition: Option<Partition>,
     roster: &[(String, String)],
 ) -> Index {
@@ -313,6 +332,7 @@ pub fn begin(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seed,
         scenarios,
+        rubric,
         partition,
         roster: roster.iter().map(|(name, _)| name.clone()).collect(),
         submissions: roster

@@ -1,7 +1,8 @@
 //! `harness check`.
 
 use super::{
-    Failure, Format, INTERRUPTED, colours, default_out, fault, library, print, until_interrupted,
+    Failure, Format, INTERRUPTED, colours, default_out, fault, library, print, rubric,
+    until_interrupted,
 };
 use crate::conduct::{Plan, Progress, conduct};
 use crate::lab::{self, Exercise};
@@ -29,7 +30,8 @@ Examples:
   harness check ada ex6 ex8      two exercises of the submission in the folder ada
   harness check --explain        with all steps of the hints, and why each thing matters
   harness check ada --seed 42    with the same random choices as another run
-  harness check ada --format json > report.json")]
+  harness check ada --format json > report.json
+  harness check ada --rubric rubric.toml   as the instructor counts (README of harness: a rubric of your own)")]
 pub(super) struct Arguments {
     /// The submission's folder (default: this one), then exercises or checks (ex6, ex6/arithmetic).
     #[arg(value_name = "DIR | EXERCISE | CHECK")]
@@ -49,6 +51,9 @@ pub(super) struct Arguments {
     /// Uses the scenario files in a folder instead of the built-in ones.
     #[arg(long, value_name = "DIR")]
     scenarios: Option<PathBuf>,
+    /// Counts by a rubric of your own: points, what is switched off, what students are not shown.
+    #[arg(long, value_name = "FILE")]
+    rubric: Option<PathBuf>,
     /// How many scenarios at the same time, where each can have its own network (default: 3 per core).
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -65,8 +70,21 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let (dir, selection) = split(&arguments.words)?;
     let library = library(arguments.scenarios.as_deref())?;
+    let rubric = rubric(arguments.rubric.as_deref(), &library)?;
     let submission = manifest::read(&dir)?;
     let scenarios = select(&library, &submission, &selection)?;
+    let only = checks_of(&library, &selection);
+    if let Some(rubric) = &rubric
+        && !only.is_empty()
+        && only.iter().all(|id| rubric.off.contains(id))
+    {
+        return Err(miette!(
+            help = "select something else, or leave out --rubric",
+            "the rubric switches {} off",
+            selection.join(", ")
+        )
+        .into());
+    }
     let mut isolation = Isolation::probe(arguments.isolation);
     if let Some(required) = arguments.require_isolation {
         isolation.require(required)?;
@@ -89,7 +107,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             true => library.unchecked(submission.papers.keys()),
             false => Vec::new(),
         },
-        only: checks_of(&library, &selection),
+        only,
+        rubric,
         scenarios,
         sandbox,
         isolation,

@@ -1,6 +1,6 @@
 //! `harness grade`.
 
-use super::{Failure, INTERRUPTED, USAGE, fault, library, print, until_interrupted};
+use super::{Failure, INTERRUPTED, USAGE, fault, library, print, rubric, until_interrupted};
 use crate::class::grade::{Order, Told, grade};
 use crate::class::roster::{self, Partition};
 use crate::class::store::{self, Store};
@@ -29,6 +29,7 @@ Examples:
   harness grade submissions --out results --resume go on after an interruption, or with what was changed
   harness grade submissions --partition 2/5 --out results-2
                                                    the second of five parts, to be joined with `harness merge`
+  harness grade submissions --rubric rubric.toml   with points of your own (README of harness: a rubric of your own)
   harness report results --format html -o class.html
 
 A folder with a lab.toml is a submission. In any other, each folder is one as soon as one of them has a lab.toml; those
@@ -58,6 +59,10 @@ pub(super) struct Arguments {
     /// Uses the scenario files in a folder instead of the built-in ones.
     #[arg(long, value_name = "DIR")]
     scenarios: Option<PathBuf>,
+    /// Counts by a rubric of your own: points, what is switched off, what students are not shown (with --resume: the one
+    /// it was begun with).
+    #[arg(long, value_name = "FILE")]
+    rubric: Option<PathBuf>,
     #[command(flatten)]
     again: super::Again,
     /// Runs the programs even where nothing protects this machine and the other submissions from them.
@@ -73,6 +78,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let library = library(arguments.scenarios.as_deref())?;
+    let rubric = rubric(arguments.rubric.as_deref(), &library)?;
     let class = roster::find(&arguments.dirs, &arguments.out)?;
     let isolation = Isolation::probe(arguments.isolation);
     isolation.require_for_strangers(arguments.trust_code)?;
@@ -92,8 +98,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         .flatten();
     let seed = arguments
         .seed
-        .or(begun.map(|begun| begun.seed))
+        .or(begun.as_ref().map(|begun| begun.seed))
         .unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    let rubric = rubric.or(begun.and_then(|begun| begun.rubric));
     let rows: Vec<(String, String)> = class
         .iter()
         .map(|member| {
@@ -106,6 +113,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let index = store::begin(
         seed,
         digest::of_scenarios(&library.scenarios),
+        rubric.clone(),
         arguments.partition,
         &rows,
     );
@@ -120,6 +128,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let order = Order {
         members,
         library,
+        rubric,
         watch: Watch::probe(&isolation),
         cables: Cables::probe(&isolation),
         isolation,
@@ -143,6 +152,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             "not watched"
         }
     ));
+    if let Some(rubric) = &order.rubric {
+        say(&format!(
+            "counted by a rubric of {} points",
+            points(rubric.total())
+        ));
+    }
     let (store, interrupted) = grade_visibly(order, store)?;
     let status = store.index().exit_status();
     print(&format!(
@@ -301,8 +316,8 @@ fn in_words(entry: &Entry) -> String {
             state.word(),
             points(entry.score),
             points(entry.max_score),
-            entry.required(Status::Pass),
-            entry.required(Status::Fail)
+            entry.counting(Status::Pass),
+            entry.counting(Status::Fail)
         ),
     }
 }

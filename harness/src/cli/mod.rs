@@ -11,6 +11,7 @@ mod list;
 mod merge;
 mod report;
 
+use crate::rubric::Rubric;
 use crate::scenario::Library;
 use crate::stage;
 use crate::world::sandbox::inside;
@@ -179,6 +180,11 @@ fn library(scenarios: Option<&Path>) -> Result<Library> {
         Some(folder) => Library::from_folder(folder),
         None => Library::built_in(),
     }
+}
+
+/// The rubric in a file, for the checks of a library.
+fn rubric(file: Option<&Path>, library: &Library) -> Result<Option<Rubric>> {
+    file.map(|file| Rubric::read(file, library)).transpose()
 }
 
 /// Prints to standard output. Somebody who closes the pipe has seen enough.

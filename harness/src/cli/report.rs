@@ -1,12 +1,14 @@
 //! `harness report`.
 
-use super::{Failure, colours, fault, print};
-use crate::class::store;
+use super::{Failure, colours, fault, library, print, rubric};
+use crate::class::rejudge::{Count, Rejudged, rejudge};
+use crate::class::{digest, store};
 use crate::report::classroom50::Identity;
 use crate::report::collection::{Collection, Graded};
 use crate::report::{classroom50, csv, github, gradescope, html, json, junit, overview, tap, text};
 use clap::ValueEnum;
 use miette::{Result, miette};
+use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -18,12 +20,20 @@ Examples:
   harness report results --format csv -o points.csv        a table
   harness report results/ada --format gradescope -o /autograder/results/results.json
   harness report results --format github                   in a workflow: annotations
+  harness report results/ada --for-students                without what the rubric hides
+  harness report results --rejudge --rubric rubric.toml    what everybody would have by that rubric, and who changes
+  harness report results --rejudge --rubric rubric.toml --save
+                                                           the same, and from now on
+
+--rejudge judges the recorded evidence anew, as this harness does and by the rubric, and runs nothing; who changed is said on
+standard error. Whoever's evidence cannot be judged keeps what was recorded.
 
 gradescope and classroom50 are about one submission. classroom50 takes CLASSROOM, ASSIGNMENT, SUBMISSION_TAG, COMMIT_URL,
 RELEASE_URL and REVIEW_URL from the environment, as its runner sets them. Links in html lead from the page to the
 evidence: write it with -o where it is to stay.
 
-Exit status: that of the recorded check or grading; 2 usage, or no results there.")]
+Exit status: that of the recorded check or grading, or of what was judged anew; 2 usage, no results there, or somebody's
+evidence could not be judged anew.")]
 pub(super) struct Arguments {
     /// A folder that `harness check`, `harness grade` or `harness merge` has written.
     results: PathBuf,
@@ -36,6 +46,24 @@ pub(super) struct Arguments {
     /// Writes into a file instead of to standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Leaves out the checks that the rubric hides (gradescope, classroom50 and github do so by themselves).
+    #[arg(long)]
+    for_students: bool,
+    /// Judges the recorded evidence anew, without running anything.
+    #[arg(long)]
+    rejudge: bool,
+    /// Counts by this rubric (otherwise by the recorded one).
+    #[arg(long, value_name = "FILE", requires = "rejudge")]
+    rubric: Option<PathBuf>,
+    /// Counts by the points of the scenarios.
+    #[arg(long, requires = "rejudge", conflicts_with = "rubric")]
+    no_rubric: bool,
+    /// The scenario files that --rubric is about, where they are not the built-in ones.
+    #[arg(long, value_name = "DIR", requires = "rubric")]
+    scenarios: Option<PathBuf>,
+    /// Puts what was judged anew in the place of what was recorded.
+    #[arg(long, requires = "rejudge")]
+    save: bool,
 }
 
 /// How recorded results are written.
@@ -62,16 +90,63 @@ enum RecordedFormat {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    let collection = Collection::load(&arguments.results)?;
-    let rendered = render(arguments, &collection)?;
-    match &arguments.output {
-        Some(file) => store::replace(file, &rendered)?,
-        None => print(&rendered)?,
+    if arguments.rejudge {
+        let rejudged = judge_anew(arguments)?;
+        let status = rejudged.exit_status();
+        let rendered = render(arguments, &rejudged.collection)?;
+        let changes = rejudged.changes();
+        write(arguments, &rendered)?;
+        if arguments.save {
+            rejudged.save().map_err(Failure::Fault)?;
+        }
+        say(&changes);
+        return Ok(status);
     }
+    let collection = Collection::load(&arguments.results)?;
+    write(arguments, &render(arguments, &collection)?)?;
     Ok(collection.index.exit_status())
 }
 
+fn judge_anew(arguments: &Arguments) -> Result<Rejudged> {
+    let library = library(arguments.scenarios.as_deref())?;
+    let count = match rubric(arguments.rubric.as_deref(), &library)? {
+        Some(rubric) => Count::By(rubric),
+        None if arguments.no_rubric => Count::ByScenarios,
+        None => Count::AsRecorded,
+    };
+    let rejudged = rejudge(&arguments.results, &count, arguments.save)?;
+    let played = &rejudged.collection.index.scenarios;
+    if let Count::By(_) = count
+        && rejudged.collection.class
+        && *played != digest::of_scenarios(&library.scenarios)
+    {
+        say(
+            "these results were graded with other scenarios than the rubric was read for; --scenarios names theirs\n",
+        );
+    }
+    Ok(rejudged)
+}
+
+fn write(arguments: &Arguments, rendered: &str) -> Result<(), Failure> {
+    match &arguments.output {
+        Some(file) => Ok(store::replace(file, rendered)?),
+        None => print(rendered),
+    }
+}
+
+fn say(text: &str) {
+    // Nobody listening is no reason to stop.
+    let _ = write!(std::io::stderr(), "{text}");
+}
+
 fn render(arguments: &Arguments, collection: &Collection) -> Result<String, Failure> {
+    // These know by themselves what students see of them.
+    let knows = matches!(
+        arguments.format,
+        RecordedFormat::Gradescope | RecordedFormat::Classroom50 | RecordedFormat::Github
+    );
+    let shown = (arguments.for_students && !knows).then(|| collection.for_students());
+    let collection = shown.as_ref().unwrap_or(collection);
     let plain = arguments.output.is_some();
     Ok(match arguments.format {
         RecordedFormat::Text => match only(collection) {

@@ -63,6 +63,9 @@ pub struct Verdict {
     pub points: f64,
     /// Points possible; 0 for a check whose outcome is left out of the sum.
     pub max_points: f64,
+    /// Counted, and not shown to students.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
     /// What was typed or sent last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<String>,
@@ -99,6 +102,13 @@ pub struct Verdict {
     pub evidence: BTreeMap<String, String>,
     /// How long the check took, in milliseconds.
     pub duration_ms: u64,
+}
+
+impl Verdict {
+    /// Whether it is more than advice: the sheet asks for it, or a rubric gives points for it.
+    pub fn counts(&self) -> bool {
+        self.kind == Kind::Required || self.max_points > 0.0
+    }
 }
 
 /// Why nothing of a scenario could be played.
@@ -396,6 +406,7 @@ pub(crate) fn blank_verdict(scenario: &Scenario, index: usize) -> Verdict {
         status: Status::NotRun,
         points: 0.0,
         max_points: check.points,
+        hidden: false,
         sent: None,
         expected: None,
         got: None,
@@ -439,8 +450,13 @@ pub fn not_played(scenario: &Scenario, obstacle: &Obstacle) -> Vec<Verdict> {
 }
 
 /// Settles what checks mean to each other. One that needs a check which did not pass counts as not run; so does
-/// one that failed, when the failure of another explains it. Returns the verdicts in the order of the lab.
-pub fn settle_needs(scenarios: &[&Scenario], mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+/// one that failed, when the failure of another explains it; `worth` says what it then loses. Returns the verdicts in the
+/// order of the lab.
+pub fn settle_needs(
+    scenarios: &[&Scenario],
+    mut verdicts: Vec<Verdict>,
+    worth: impl Fn(&CheckBlock) -> f64,
+) -> Vec<Verdict> {
     let checks: BTreeMap<&str, &CheckBlock> = scenarios
         .iter()
         .flat_map(|scenario| &scenario.checks)
@@ -474,7 +490,7 @@ pub fn settle_needs(scenarios: &[&Scenario], mut verdicts: Vec<Verdict>) -> Vec<
         // What the machine could not try is no fault of the submission.
         let worth = checks
             .get(verdict.id.as_str())
-            .map_or(0.0, |check| check.points);
+            .map_or(0.0, |check| worth(check));
         verdict.max_points = if status == Status::Fail { worth } else { 0.0 };
         (verdict.sent, verdict.expected, verdict.got, verdict.hint) = (None, None, None, None);
         verdict.blame = None;

@@ -5,6 +5,7 @@
 
 use super::collection::Graded;
 use super::fields::{Word, paragraph};
+use crate::judge::Verdict;
 use serde_json::{Value, json};
 
 /// The format.
@@ -54,7 +55,8 @@ impl Identity {
     }
 }
 
-/// The document. Checks that do not count are left out.
+/// The document. Checks that do not count are left out; students read it, so those that a rubric hides are in it as one,
+/// without their names.
 ///
 /// # Errors
 /// Never for what is recorded here; the type is serde's.
@@ -71,7 +73,9 @@ pub fn render(graded: &Graded, identity: &Identity) -> serde_json::Result<String
         .collect();
     let factor = whole_by(&all);
     let whole = |points: f64| (points * factor).round() as i64;
-    let tests: Vec<Value> = counting()
+    let shown = graded.report.for_students();
+    let shown = shown.checks.iter().filter(|check| check.max_points > 0.0);
+    let mut tests: Vec<Value> = shown
         .map(|check| {
             let word = Word::of(check);
             let mut test = json!({
@@ -87,9 +91,18 @@ pub fn render(graded: &Graded, identity: &Identity) -> serde_json::Result<String
             test
         })
         .collect();
-    let sum = |points: fn(&crate::judge::Verdict) -> f64| -> i64 {
-        counting().map(|check| whole(points(check))).sum()
-    };
+    let sum =
+        |points: fn(&Verdict) -> f64| -> i64 { counting().map(|check| whole(points(check))).sum() };
+    if let Some(title) = graded.report.hidden_in_words() {
+        let hidden = || counting().filter(|check| check.hidden);
+        tests.push(json!({
+            "test-name": "hidden",
+            "passed": hidden().all(|check| Word::of(check) == Word::Pass),
+            "score": hidden().map(|check| whole(check.points)).sum::<i64>(),
+            "max-score": hidden().map(|check| whole(check.max_points)).sum::<i64>(),
+            "title": title,
+        }));
+    }
     let document = json!({
         "schema": SCHEMA,
         "classroom": identity.classroom,

@@ -68,9 +68,20 @@ impl Collection {
         Ok(Self::single(report, entry))
     }
 
-    fn single(report: Report, entry: Entry) -> Self {
-        let mut index = store::begin(report.seed, String::new(), None, &[]);
+    /// Whether a submission of a class is not counted as the others are.
+    pub(super) fn is_behind(&self, entry: &Entry) -> bool {
+        self.class && self.index.is_behind(entry)
+    }
+
+    /// The index of a single submission.
+    pub(crate) fn index_of(entry: &Entry, seed: u64) -> Index {
+        let mut index = store::begin(seed, String::new(), None, None, &[]);
         index.submissions.push(entry.clone());
+        index
+    }
+
+    fn single(report: Report, entry: Entry) -> Self {
+        let index = Self::index_of(&entry, report.seed);
         let graded = Graded {
             entry,
             report,
@@ -84,7 +95,7 @@ impl Collection {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path)
         .map_err(|error| miette!("cannot read {}: {error}", path.display()))?;
     serde_json::from_str(&text).map_err(|error| miette!("{} is damaged: {error}", path.display()))

@@ -1,12 +1,13 @@
 //! The table of a class: a submission a line, a check a column; what spreadsheets open.
 
+use super::mark;
 use super::text::points;
 use crate::class::Index;
 use crate::judge::Status;
 use crate::lab::CHECKS;
 use crate::text::{visible, without_command};
 
-/// The table, with a line of headings. Cells of checks hold points, or what they came to where points say nothing.
+/// The table, with a line of headings, which mark checks that students are not shown. Cells of checks hold points, or what they came to where points say nothing.
 ///
 /// # Errors
 /// Never when written to memory; the type is the writer's.
@@ -23,7 +24,14 @@ pub fn render(index: &Index) -> Result<String, csv::Error> {
         .collect();
     let mut table = csv::Writer::from_writer(Vec::new());
     let headings = ["name", "student", "folder", "outcome", "score", "max_score"];
-    table.write_record(headings.into_iter().chain(checks.iter().copied()))?;
+    let is_hidden = |id: &str| {
+        let mut marks = index.submissions.iter().flat_map(|entry| &entry.checks);
+        marks.any(|mark| mark.hidden && mark.id == id)
+    };
+    let columns = checks
+        .iter()
+        .map(|id| format!("{id}{}", mark(is_hidden(id))));
+    table.write_record(headings.into_iter().map(str::to_owned).chain(columns))?;
     for entry in &index.submissions {
         let mut cells = vec![
             harmless(&entry.name),

@@ -2,7 +2,6 @@
 
 use super::text::points;
 use crate::judge::{Status, Verdict};
-use crate::lab::Kind;
 use crate::text::{visible, without_command};
 
 /// What a check came to, for readers of any format.
@@ -22,13 +21,13 @@ pub(super) enum Word {
 
 impl Word {
     pub(super) fn of(check: &Verdict) -> Self {
-        match (check.status, check.kind) {
-            (Status::Pass, _) => Word::Pass,
-            (Status::Fail, Kind::Robustness) if check.max_points == 0.0 => Word::Advice,
-            (Status::Fail, _) => Word::Fail,
-            (Status::NotRun, Kind::Required) if check.max_points > 0.0 => Word::Fail,
-            (Status::NotRun, _) => Word::NotRun,
-            (Status::Inconclusive, _) => Word::Unsure,
+        match check.status {
+            Status::Pass => Word::Pass,
+            Status::Fail if check.counts() => Word::Fail,
+            Status::Fail => Word::Advice,
+            Status::NotRun if check.max_points > 0.0 => Word::Fail,
+            Status::NotRun => Word::NotRun,
+            Status::Inconclusive => Word::Unsure,
         }
     }
 

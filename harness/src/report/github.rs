@@ -1,4 +1,5 @@
-//! GitHub Actions: a workflow command for everything that did not pass, which is then shown beside the run.
+//! GitHub Actions: a workflow command for everything that did not pass, which is then shown beside the run. Students read
+//! it: of checks that a rubric hides it says only that there are some.
 
 use super::collection::{Collection, Graded};
 use super::fields::{Word, harmless, out_of, paragraph};
@@ -16,7 +17,8 @@ pub fn render(collection: &Collection) -> String {
 
 fn submission(text: &mut String, graded: &Graded) {
     let who = &graded.entry.name;
-    for check in &graded.report.checks {
+    let report = graded.report.for_students();
+    for check in &report.checks {
         let level = match Word::of(check) {
             Word::Pass => continue,
             Word::Fail => "error",
@@ -40,12 +42,13 @@ fn submission(text: &mut String, graded: &Graded) {
                 &harmless(error),
             );
         }
-        None => command(
-            text,
-            "notice",
-            who,
-            &out_of(graded.report.score, graded.report.max_score),
-        ),
+        None => {
+            let mut points = out_of(report.score, report.max_score);
+            if let Some(hidden) = graded.report.hidden_in_words() {
+                points = format!("{points}, including {hidden}");
+            }
+            command(text, "notice", who, &points);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
-//! Gradescope's `results.json`, for the autograder of one submission.
+//! Gradescope's `results.json`, for the autograder of one submission. Checks that a rubric hides are in it for instructors;
+//! nothing that students see tells of them.
 
+use super::Report;
 use super::collection::Graded;
 use super::fields::{Word, harmless, out_of, paragraph};
 use super::text::points;
@@ -12,8 +14,9 @@ use serde_json::{Value, json};
 /// Never for what is recorded here; the type is serde's.
 pub fn render(graded: &Graded) -> serde_json::Result<String> {
     let report = &graded.report;
+    let shown = report.for_students();
     let mut output = vec![out_of(report.score, report.max_score)];
-    output.extend(report.notes.iter().map(|note| harmless(note)));
+    output.extend(shown.notes.iter().map(|note| harmless(note)));
     let document = json!({
         "score": points(report.score),
         "output": output.join("\n"),
@@ -21,9 +24,19 @@ pub fn render(graded: &Graded) -> serde_json::Result<String> {
         "test_output_format": "text",
         "test_name_format": "text",
         "stdout_visibility": "hidden",
-        "tests": report.checks.iter().map(test).collect::<Vec<_>>(),
+        "tests": tests(report, &shown),
     });
     Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+/// Every check in its place: the hidden ones as they are, the others as students may see them.
+fn tests(report: &Report, shown: &Report) -> Vec<Value> {
+    let mut shown = shown.checks.iter();
+    let checks = report.checks.iter().filter_map(|check| match check.hidden {
+        true => Some(check),
+        false => shown.next(),
+    });
+    checks.map(test).collect()
 }
 
 fn test(check: &Verdict) -> Value {
@@ -34,7 +47,7 @@ fn test(check: &Verdict) -> Value {
             Word::Pass => String::new(),
             word => format!("{}\n{}", word.text(), paragraph(check)).trim_end().to_owned(),
         },
-        "visibility": "visible",
+        "visibility": if check.hidden { "hidden" } else { "visible" },
     });
     match word {
         Word::Pass => test["status"] = json!("passed"),

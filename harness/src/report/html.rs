@@ -56,6 +56,7 @@ struct Column {
     id: &'static str,
     name: &'static str,
     advice: bool,
+    hidden: bool,
     passed: usize,
     tried: usize,
 }
@@ -73,6 +74,7 @@ struct Student {
     cells: Vec<Cell>,
     error: Option<String>,
     replayed: String,
+    behind: bool,
     notes: Vec<String>,
     exercises: Vec<Section>,
 }
@@ -100,6 +102,7 @@ struct Check {
     sign: &'static str,
     word: &'static str,
     points: String,
+    hidden: bool,
     fields: Vec<Field>,
 }
 
@@ -152,7 +155,10 @@ pub fn render(
     let students = collection
         .graded
         .iter()
-        .map(|graded| student(graded, &columns, base, evidence))
+        .map(|graded| Student {
+            behind: collection.is_behind(&graded.entry),
+            ..student(graded, &columns, base, evidence)
+        })
         .collect();
     let title = match (&collection.graded[..], collection.class) {
         ([only], false) => visible(&only.entry.student),
@@ -210,6 +216,9 @@ fn facts(collection: &Collection) -> Vec<String> {
     levels.sort();
     levels.dedup();
     facts.append(&mut levels);
+    if index.rubric.is_some() {
+        facts.push("points by a rubric".to_owned());
+    }
     facts.push(format!("harness {}", index.version));
     facts
 }
@@ -233,7 +242,8 @@ fn columns(collection: &Collection) -> Vec<Column> {
         .map(|(id, kind)| Column {
             id,
             name: id.split_once('/').map_or(*id, |(_, name)| name),
-            advice: *kind == Kind::Robustness,
+            advice: *kind == Kind::Robustness && !checks(id).any(Verdict::counts),
+            hidden: checks(id).any(|check| check.hidden),
             passed: checks(id)
                 .filter(|check| Word::of(check) == Word::Pass)
                 .count(),
@@ -298,6 +308,7 @@ fn student(graded: &Graded, columns: &[Column], base: &Path, evidence: Evidence<
                 entry.replayed.join(", ")
             ),
         },
+        behind: false,
         // That nothing was run is said above them.
         notes: match entry.error {
             Some(_) => Vec::new(),
@@ -331,6 +342,7 @@ fn row(name: &str, check: &Verdict) -> Check {
         } else {
             String::new()
         },
+        hidden: check.hidden,
         fields: fields(check)
             .into_iter()
             .filter(|_| class != "pass")

@@ -66,5 +66,8 @@ fn case(who: &str, check: &Verdict) -> TestCase {
     case.set_classname(format!("{who}.{}", check.exercise))
         .set_time(Duration::from_millis(check.duration_ms))
         .add_property(("title", check.title.as_str()));
+    if check.hidden {
+        case.add_property(("hidden", "true"));
+    }
     case
 }

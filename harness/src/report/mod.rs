@@ -15,12 +15,14 @@ pub mod json;
 pub mod junit;
 mod notes;
 pub mod overview;
+mod students;
 pub mod tap;
 pub mod text;
 
 use crate::judge::{Status, Verdict};
 use crate::lab::{Exercise, Kind};
 use crate::results::Run;
+use crate::rubric;
 use crate::world::{Isolation, Level, Watch};
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +92,11 @@ impl IsolationNote {
     }
 }
 
+/// What stands behind the name of a check that students are not shown, where everything is.
+pub(crate) fn mark(hidden: bool) -> &'static str {
+    if hidden { " (hidden)" } else { "" }
+}
+
 /// The outcome of a whole check, as an exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -133,9 +140,8 @@ impl Report {
                 dir: run.dir.display().to_string(),
             },
             seed: run.seed,
-            // A sum of nothing is -0.0.
-            score: checks.iter().map(|check| check.points).sum::<f64>() + 0.0,
-            max_score: checks.iter().map(|check| check.max_points).sum::<f64>() + 0.0,
+            score: rubric::sum(checks.iter().map(|check| check.points)),
+            max_score: rubric::sum(checks.iter().map(|check| check.max_points)),
             isolation: IsolationNote::new(&run.isolation, &run.watch),
             checks,
             advice,

@@ -1,6 +1,7 @@
 //! A class as text for a terminal: a line for each submission.
 
 use super::collection::Collection;
+use super::mark;
 use super::text::points;
 use crate::class::State;
 use crate::judge::Status;
@@ -30,12 +31,15 @@ pub fn render(collection: &Collection) -> String {
                 visible(lines.find(|line| !line.is_empty()).unwrap_or_default())
             }
             State::Passed | State::Failed | State::Open => {
-                let lost: Vec<&str> = entry
+                let mut lost: Vec<String> = entry
                     .checks
                     .iter()
-                    .filter(|mark| mark.status == Status::Fail && mark.max_points > 0.0)
-                    .map(|mark| mark.id.as_str())
+                    .filter(|check| check.status == Status::Fail && check.max_points > 0.0)
+                    .map(|check| format!("{}{}", check.id, mark(check.hidden)))
                     .collect();
+                if collection.is_behind(entry) {
+                    lost.push("counted by another rubric than the others".to_owned());
+                }
                 let score = format!("{}/{}", points(entry.score), points(entry.max_score));
                 format!("{score:>9}  {}", lost.join(", "))
             }

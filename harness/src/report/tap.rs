@@ -2,6 +2,7 @@
 
 use super::collection::Collection;
 use super::fields::{Word, fields, harmless};
+use super::mark;
 use crate::text::visible;
 use std::fmt::Write as _;
 
@@ -31,7 +32,7 @@ pub fn render(collection: &Collection) -> String {
                 Word::Advice => " # TODO advice".to_owned(),
                 Word::Unsure => " # TODO unsure".to_owned(),
             };
-            let title = description(&check.title);
+            let title = description(&check.title) + mark(check.hidden);
             let _ = writeln!(
                 points,
                 "{ok} {number} - {who}: {} {title}{directive}",

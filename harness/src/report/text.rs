@@ -2,7 +2,7 @@
 //!
 //! One line a check; then what is open, and last what failed, each with everything needed to see why.
 
-use super::{Outcome, Report};
+use super::{Outcome, Report, mark};
 use crate::judge::{Status, Verdict};
 use crate::lab::Kind;
 use crate::text::{count, visible, without_command};
@@ -14,6 +14,9 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const OPEN: Style = AnsiColor::Yellow.on_default();
 const QUIET: Style = Style::new().dimmed();
 const LOUD: Style = Style::new().bold();
+
+/// The width of points as they are without a rubric.
+const LEAST: usize = 9;
 
 /// How the text is to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +32,11 @@ pub fn render(report: &Report, look: Look) -> String {
     let mut page = Page {
         text: String::new(),
         look,
+        width: report
+            .checks
+            .iter()
+            .map(|check| points_of(check).chars().count())
+            .fold(LEAST, usize::max),
     };
     page.head(report);
     for exercise in report.exercises() {
@@ -53,6 +61,8 @@ type Belongs = fn(&Verdict) -> bool;
 struct Page {
     text: String,
     look: Look,
+    /// Of the points in characters.
+    width: usize,
 }
 
 impl Page {
@@ -91,20 +101,13 @@ impl Page {
             .split_once('/')
             .map_or(check.id.as_str(), |(_, name)| name);
         let status = self.paint(style_of(check), &format!("{:<13}", word_of(check)));
-        let points = match (check.kind, check.status) {
-            (Kind::Required, _) if check.max_points > 0.0 => {
-                format!("{}/{}", points(check.points), points(check.max_points))
-            }
-            (Kind::Required, _) => "–".to_owned(),
-            (Kind::Robustness, _) if check.max_points > 0.0 => {
-                format!("{}/{}", points(check.points), points(check.max_points))
-            }
-            (Kind::Robustness | Kind::Advice | Kind::Experiment, _) => String::new(),
-        };
         let _ = writeln!(
             self.text,
-            "  {status} {name:<25} {points:>9}  {}",
-            check.title
+            "  {status} {name:<25} {:>width$}  {}{}",
+            points_of(check),
+            check.title,
+            mark(check.hidden),
+            width = self.width
         );
         for remark in &check.remarks {
             self.paragraph(remark);
@@ -138,10 +141,10 @@ impl Page {
             ("Not run", |check| check.status == Status::NotRun),
             ("Inconclusive", |check| check.status == Status::Inconclusive),
             ("Advice", |check| {
-                check.status == Status::Fail && check.kind != Kind::Required
+                check.status == Status::Fail && !check.counts()
             }),
             ("Failed", |check| {
-                check.status == Status::Fail && check.kind == Kind::Required
+                check.status == Status::Fail && check.counts()
             }),
         ];
         if !report.notes.is_empty() {
@@ -171,7 +174,7 @@ impl Page {
 
     fn detail(&mut self, check: &Verdict) {
         let head = self.paint(style_of(check), &check.id);
-        let _ = writeln!(self.text, "  {head}  {}", check.title);
+        let _ = writeln!(self.text, "  {head}  {}{}", check.title, mark(check.hidden));
         let fields = [
             ("sent", &check.sent),
             ("expected", &check.expected),
@@ -216,28 +219,28 @@ impl Page {
     }
 
     fn foot(&mut self, report: &Report) {
-        let number_of = |status, kind| {
+        let number_of = |status, counts| {
             report
                 .checks
                 .iter()
-                .filter(|check| check.status == status && check.kind == kind)
+                .filter(|check| check.status == status && check.counts() == counts)
                 .count()
         };
-        let required = |status| number_of(status, Kind::Required);
+        let counting = |status| number_of(status, true);
         let mut parts = vec![
-            format!("{} passed", required(Status::Pass)),
-            format!("{} failed", required(Status::Fail)),
+            format!("{} passed", counting(Status::Pass)),
+            format!("{} failed", counting(Status::Fail)),
         ];
         for (status, word) in [
             (Status::Inconclusive, "inconclusive"),
             (Status::NotRun, "not run"),
         ] {
-            if required(status) > 0 {
-                parts.push(format!("{} {word}", required(status)));
+            if counting(status) > 0 {
+                parts.push(format!("{} {word}", counting(status)));
             }
         }
         let advice = report.advice_to_tell().count();
-        let advice = advice + number_of(Status::Fail, Kind::Robustness);
+        let advice = advice + number_of(Status::Fail, false);
         if advice > 0 {
             parts.push(format!("advice on {advice}"));
         }
@@ -260,6 +263,8 @@ impl Page {
             .checks
             .iter()
             .filter(|check| check.kind == Kind::Required && check.max_points == 0.0)
+            // What is worth nothing is decided all the same.
+            .filter(|check| !matches!(check.status, Status::Pass | Status::Fail))
             .count();
         if left_out > 0 {
             self.line(
@@ -273,27 +278,39 @@ impl Page {
     }
 }
 
+/// What stands for a check's points in its line.
+fn points_of(check: &Verdict) -> String {
+    match check.status {
+        Status::NotRun | Status::Inconclusive
+            if check.kind == Kind::Required && check.max_points == 0.0 =>
+        {
+            "–".to_owned()
+        }
+        _ if check.counts() => format!("{}/{}", points(check.points), points(check.max_points)),
+        _ => String::new(),
+    }
+}
+
 /// Points without the noise of binary fractions, and never minus nothing.
 pub(crate) fn points(points: f64) -> f64 {
     (points * 100.0).round() / 100.0 + 0.0
 }
 
 fn word_of(check: &Verdict) -> &'static str {
-    match (check.status, check.kind) {
-        (Status::Pass, _) => "✓ pass",
-        (Status::Fail, Kind::Required) => "✗ fail",
-        (Status::Fail, Kind::Robustness | Kind::Advice | Kind::Experiment) => "! advice",
-        (Status::NotRun, _) => "· not run",
-        (Status::Inconclusive, _) => "? unsure",
+    match check.status {
+        Status::Pass => "✓ pass",
+        Status::Fail if check.counts() => "✗ fail",
+        Status::Fail => "! advice",
+        Status::NotRun => "· not run",
+        Status::Inconclusive => "? unsure",
     }
 }
 
 fn style_of(check: &Verdict) -> Style {
-    match (check.status, check.kind) {
-        (Status::Pass, _) => GOOD,
-        (Status::Fail, Kind::Required) => BAD,
-        (Status::Fail, Kind::Robustness | Kind::Advice | Kind::Experiment)
-        | (Status::Inconclusive, _) => OPEN,
-        (Status::NotRun, _) => QUIET,
+    match check.status {
+        Status::Pass => GOOD,
+        Status::Fail if check.counts() => BAD,
+        Status::Fail | Status::Inconclusive => OPEN,
+        Status::NotRun => QUIET,
     }
 }

@@ -136,6 +136,77 @@ fn the_list_reads_as_it_was_reviewed() {
     snapshots::check("cli", "list", &String::from_utf8_lossy(&output.stdout));
 }
 
+/// A rubric with a bit of everything.
+const RUBRIC: &str = "\
+total  = 9.5
+off    = [\"ex1\", \"ex2\", \"ex3/random-gap\", \"ex5\", \"ex7\"]
+hidden = [\"ex8/many-clients\"]
+
+[points]
+\"ex3/lost-reply\" = 0.5
+ex4 = 2.5
+\"ex6/name\" = 0
+ex8 = 0
+";
+
+#[test]
+fn the_list_shows_what_a_rubric_makes_of_the_points() {
+    let home = folder();
+    let wrong = RUBRIC.replace("total  = 9.5", "total  = 21");
+    fs::write(home.path().join("rubric.toml"), wrong).expect("it can be written");
+    check_mistake(
+        home.path(),
+        &["list", "--rubric", "rubric.toml"],
+        &[
+            "rubric.toml:1:10: the points add up to 9.5, not to 21",
+            "ex3 3.5, ex4 2.5, ex6 3.5, ex8 0",
+        ],
+    );
+    check_mistake(
+        home.path(),
+        &["list", "--rubric", "rubrik.toml"],
+        &["cannot read rubrik.toml", "a rubric is a TOML file"],
+    );
+    fs::write(home.path().join("rubric.toml"), RUBRIC).expect("it can be written");
+    let output = run(home.path(), &["list", "--rubric", "rubric.toml"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let words = words.join(" ");
+    for wanted in [
+        "ex1/request-reply off A message",
+        "ex3/random-gap off One",
+        "ex3/lost-reply 0.5 pt A lost",
+        "ex4/handshake 0.63 pt SYN",
+        "ex6/name 0 pt The client",
+        "ex8/burst advice Twenty",
+        "arrives once and in order (hidden)",
+        "9.5 points in all",
+    ] {
+        assert!(words.contains(wanted), "{wanted:?} in {text}");
+    }
+    let output = run(home.path(), &["list", "--json", "--rubric", "rubric.toml"]);
+    let list: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let of = |exercise: usize, check: usize| &list[exercise]["checks"][check];
+    assert_eq!(
+        (&of(0, 0)["points"], &of(0, 0)["off"]),
+        (&Value::Null, &Value::Bool(true))
+    );
+    assert_eq!(of(3, 0)["points"], 0.625);
+    assert_eq!(of(7, 6)["hidden"], true);
+}
+
+#[test]
+fn what_belongs_to_judging_anew_is_refused_without_it() {
+    for option in [
+        &["--save"][..],
+        &["--rubric", "rubric.toml"],
+        &["--no-rubric"],
+    ] {
+        let arguments = [&["report", "results"], option].concat();
+        check_mistake(folder().path(), &arguments, &["--rejudge"]);
+    }
+}
+
 #[test]
 fn the_list_as_json_names_every_sentence() {
     let output = run(folder().path(), &["list", "--json"]);

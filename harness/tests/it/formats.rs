@@ -9,7 +9,7 @@ use harness::report::classroom50::Identity;
 use harness::report::collection::{Collection, Graded};
 use harness::report::{
     IsolationNote, Report, SubmissionName, classroom50, csv, github, gradescope, html, json, junit,
-    overview, tap,
+    overview, tap, text,
 };
 use harness::world::Level;
 use std::collections::BTreeMap;
@@ -40,6 +40,7 @@ fn verdict(id: &str, status: Status) -> Verdict {
         status,
         points: if status == Status::Pass { worth } else { 0.0 },
         max_points: worth,
+        hidden: false,
         sent: None,
         expected: None,
         got: None,
@@ -151,6 +152,7 @@ fn class() -> Collection {
             version: "1.2.3".to_owned(),
             seed: 42,
             scenarios: "0123abcd".to_owned(),
+            rubric: None,
             partition: None,
             roster: rows.iter().map(|row| row.name.clone()).collect(),
             submissions: rows,
@@ -364,6 +366,149 @@ fn a_class_reads_as_it_was_reviewed_in_text_and_json() {
     let read: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(read["reports"]["mallory"]["checks"][0]["got"], HOSTILE);
     assert!(!text.contains('\u{1b}'));
+}
+
+/// One whose rubric hides a check, on which another rests, and gives points for a robustness check.
+fn one_with_a_rubric() -> Collection {
+    let hidden = Verdict {
+        hidden: true,
+        because: Some("the secret reason".to_owned()),
+        ..verdict("ex1/serves-again", Status::Fail)
+    };
+    let odd = Verdict {
+        max_points: 0.5,
+        because: Some("the server had ended".to_owned()),
+        ..verdict("ex1/survives-odd-datagrams", Status::Fail)
+    };
+    let resting = Verdict {
+        because: Some("needs ex1/serves-again, which failed".to_owned()),
+        evidence: BTreeMap::new(),
+        ..verdict("ex8/login", Status::NotRun)
+    };
+    let also_hidden = Verdict {
+        hidden: true,
+        evidence: BTreeMap::new(),
+        ..verdict("ex6/arithmetic", Status::Pass)
+    };
+    let mut ada = graded(
+        "ada",
+        "Ada Lovelace",
+        vec![
+            verdict("ex1/request-reply", Status::Pass),
+            hidden,
+            odd,
+            also_hidden,
+            resting,
+        ],
+    );
+    ada.report.notes = vec![
+        "ex1: the server listens on udp 127.0.0.1:4000".to_owned(),
+        "ex6: the word for leaving had no effect".to_owned(),
+    ];
+    ada.folder = PathBuf::new();
+    let mut one = class();
+    one.class = false;
+    one.index.submissions = vec![ada.entry.clone()];
+    one.index.roster = vec!["ada".to_owned()];
+    one.graded = vec![ada];
+    one
+}
+
+fn as_text(collection: &Collection) -> String {
+    text::render(&collection.graded[0].report, text::Look::default())
+}
+
+/// Nothing in it tells of what is hidden.
+#[track_caller]
+fn check_silent(text: &str) {
+    for word in [
+        "serves-again",
+        "secret",
+        "arithmetic",
+        "leaving",
+        "transcript.txt",
+    ] {
+        assert!(!text.contains(word), "{word:?} in {text}");
+    }
+}
+
+#[test]
+fn what_students_read_says_of_hidden_checks_only_that_there_are_some() {
+    let one = one_with_a_rubric();
+    let identity = Identity::new(|name| Some(name.to_lowercase())).expect("nothing is missing");
+    let shown = one.for_students();
+    let texts = [
+        github::render(&one),
+        classroom50::render(&one.graded[0], &identity).expect("it is rendered"),
+        as_text(&shown),
+        json::render(&shown.graded[0].report).expect("it is rendered"),
+        html::render(&shown, Path::new(""), &evidence).expect("it is rendered"),
+        junit::render(&shown).expect("it is rendered"),
+        tap::render(&shown),
+        csv::render(&shown.index).expect("it is rendered"),
+        overview::render(&shown),
+        json::render_class(&shown).expect("it is rendered"),
+    ];
+    for text in &texts {
+        check_silent(text);
+    }
+    snapshots::check("formats", "hidden-for-students", &texts[..3].join("\n"));
+    let read: serde_json::Value = serde_json::from_str(&texts[1]).expect("it is JSON");
+    let sum = |key: &str| -> i64 {
+        let tests = read["tests"].as_array().expect("a list").iter();
+        tests
+            .map(|test| test[key].as_i64().expect("whole points"))
+            .sum()
+    };
+    assert_eq!(read["score"], sum("score"));
+    assert_eq!(read["max-score"], sum("max-score"));
+}
+
+#[test]
+fn gradescope_hides_from_students_what_the_rubric_hides() {
+    let one = one_with_a_rubric();
+    let text = gradescope::render(&one.graded[0]).expect("it is rendered");
+    snapshots::check("formats", "hidden-gradescope", &text);
+    let read: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let tests = read["tests"].as_array().expect("a list");
+    let (hidden, visible): (Vec<_>, Vec<_>) = tests
+        .iter()
+        .partition(|test| test["visibility"] == "hidden");
+    assert_eq!((hidden.len(), visible.len()), (2, 3));
+    for test in visible {
+        check_silent(&test.to_string());
+    }
+    check_silent(&read["output"].to_string());
+}
+
+#[test]
+fn instructors_see_everything_with_a_mark() {
+    let one = one_with_a_rubric();
+    let texts = [
+        as_text(&one),
+        tap::render(&one),
+        csv::render(&one.index).expect("it is rendered"),
+        overview::render(&one),
+        junit::render(&one).expect("it is rendered"),
+    ];
+    snapshots::check("formats", "hidden-for-instructors", &texts.join("\n"));
+    let page = html::render(&one, Path::new(""), &evidence).expect("it is rendered");
+    assert!(
+        page.contains("<code>ex1/serves-again</code> <small>(hidden)</small>"),
+        "{page}"
+    );
+    let mut class = one;
+    class.class = true;
+    let page = html::render(&class, Path::new(""), &evidence).expect("it is rendered");
+    assert!(
+        page.contains("<span>serves-again (hidden)</span>"),
+        "{page}"
+    );
+    // What has points can be lost.
+    assert!(
+        page.contains("<option>ex1/survives-odd-datagrams</option>"),
+        "{page}"
+    );
 }
 
 #[test]

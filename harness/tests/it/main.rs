@@ -14,6 +14,7 @@ mod hostile;
 mod models;
 mod papers;
 mod repeats;
+mod rubric;
 mod support;
 mod threats;
 mod wire;
