@@ -68,6 +68,11 @@ impl Presenter {
         }
     }
 
+    /// Nothing was read, and why not is told elsewhere: what views say about nothing would be noise.
+    pub(super) fn hush(&mut self) {
+        self.press = None;
+    }
+
     /// Nothing more will come.
     pub(super) fn finish(mut self, counts: Counts) -> io::Result<Finished> {
         let mut audience = match self.audience.take() {

@@ -207,6 +207,9 @@ pub fn show_file(
             batches.each(|batch: &mut Batch| batch.show(&mut presenter))?;
             // The reader has come to its end, or it would still be sending.
             let (counts, damage) = joined(reader);
+            if damage.is_some() && counts.frames == 0 {
+                presenter.hush();
+            }
             Ok((presenter.finish(counts)?, damage))
         });
         let mut printer = Printer::new(writer);
@@ -247,7 +250,9 @@ fn read(
             return (intake.finish(), None);
         }
     };
-    // Nobody may want it any more.
-    let _ = to_presenter.send(&mut batch);
+    if !batch.packets.is_empty() {
+        // Nobody may want it any more.
+        let _ = to_presenter.send(&mut batch);
+    }
     (intake.finish(), damage)
 }
