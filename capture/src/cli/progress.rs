@@ -19,7 +19,7 @@ pub(super) fn watched(file: File) -> Box<dyn Read + Send> {
         return Box::new(file);
     }
     let bar = ProgressBar::new(len).with_finish(ProgressFinish::AndClear);
-    let style = "{elapsed:>4} [{bar:24}] {bytes} of {total_bytes} read";
+    let style = "{elapsed:>4} [{bar:24}] {decimal_bytes} of {decimal_total_bytes} read";
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style.progress_chars("=> "));
     }
