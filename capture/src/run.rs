@@ -30,9 +30,10 @@
 //!
 //! The command stays in `capture`'s process group, as its standard streams are `capture`'s: Ctrl-C, Ctrl-\, Ctrl-Z and a
 //! terminal that goes away concern it like any other program. `capture` itself takes no notice of those that end a
-//! program, so that it can still tell what it saw; it stops and goes on together with the command. SIGTERM, which is
-//! for `capture` alone, is handed to the command. The first process ignores all of them, as the kernel has it for the
-//! first process of a namespace.
+//! program, so that it can still tell what it saw; it stops and goes on together with the command. When not the terminal
+//! but another process sends one of them, or SIGTERM, to `capture` alone (`kill -INT`), the first process hands it to
+//! the command, which so ends as it would by Ctrl-C. Whether it was sent to `capture` alone is known from the first
+//! process: it is in the same group, so what was sent to the group has reached it too, and needs no handing on.
 //!
 //! # What it does not do
 //!
@@ -46,10 +47,11 @@ use crate::source::live::{DEFAULT_BUFFER, Ended, Limits, LiveCapture, LiveError,
 use crate::sys::{self, Side};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2};
 use std::ffi::OsString;
@@ -62,6 +64,8 @@ use std::time::{Duration, Instant};
 
 /// Nothing was sent for so long: the network may be settled.
 const QUIET: Duration = Duration::from_millis(100);
+/// The word with which the command begins. Every later order is the number of a signal for it.
+const START: u8 = b'!';
 /// For so long what is left running may answer at most.
 const LONGEST_SETTLING: Duration = Duration::from_secs(1);
 
@@ -158,7 +162,7 @@ pub struct Prepared {
     capture: LiveCapture,
     first: FirstProcess,
     /// A word on it starts the command.
-    start: File,
+    orders: File,
     news: File,
 }
 
@@ -177,18 +181,18 @@ impl Prepared {
         if let Some(octets) = mtu {
             namespace::limit_loopback(octets).map_err(RunError::Network)?;
         }
-        let (wait_for, start) = pipe(false)?;
+        let (obey, orders) = pipe(false)?;
         let (news, tell) = pipe(true)?;
         let first = match sys::fork_single_threaded().map_err(RunError::Refused)? {
             Side::Parent(child) => FirstProcess(child),
             Side::Child => {
                 // This side's copies, so that the ends of the other side mean something.
-                drop(start);
+                drop(orders);
                 drop(news);
-                std::process::exit(first_process(command, wait_for, tell).map_or(1, |()| 0));
+                std::process::exit(first_process(command, obey, tell).map_or(1, |()| 0));
             }
         };
-        drop((wait_for, tell));
+        drop((obey, tell));
         let capture = LiveCapture::open(&Settings {
             interface: Some("lo".to_owned()),
             // Nobody else is in this network.
@@ -198,7 +202,7 @@ impl Prepared {
         Ok(Prepared {
             capture,
             first,
-            start: File::from(start),
+            orders: File::from(orders),
             news: File::from(news),
         })
     }
@@ -219,14 +223,14 @@ impl Prepared {
         let outside = Outside::new(&self.news)?;
         let mut running = Running {
             capture: self.capture,
-            first: self.first,
+            _first: self.first,
+            orders: self.orders,
             news: self.news,
             outside,
             ended: None,
             trouble: None,
         };
-        // The word is in the pipe or its reader is dead, which is news.
-        let _ = { self.start }.write_all(b"!");
+        running.order(START);
         // Whoever writes to the command, or reads from it, is to notice that it does not read, or write, any more.
         let nothing = File::options().read(true).write(true).open("/dev/null")?;
         dup2_stdin(&nothing).map_err(io::Error::from)?;
@@ -254,7 +258,8 @@ impl Prepared {
 struct Running {
     capture: LiveCapture,
     /// Ends the rest when it is dropped, which is before signals have their effect again.
-    first: FirstProcess,
+    _first: FirstProcess,
+    orders: File,
     news: File,
     outside: Outside,
     ended: Option<Ended>,
@@ -262,6 +267,12 @@ struct Running {
 }
 
 impl Running {
+    /// Has the first process start the command, or hand a signal to it.
+    fn order(&mut self, order: u8) {
+        // It is in the pipe, or who would read it is dead, which is news.
+        let _ = self.orders.write_all(&[order]);
+    }
+
     /// Captures until the command has ended; `None` when its namespace has, without a word.
     fn capture_until_news(&mut self, sink: &mut dyn FrameSink) -> io::Result<Option<News>> {
         loop {
@@ -269,9 +280,10 @@ impl Running {
             if self.trouble.is_some() {
                 self.outside.wait()?;
             }
-            if self.outside.take_signals()?.contains(&Signal::SIGTERM) {
-                // Handed on to the command by the first process. It may have ended already.
-                let _ = kill(self.first.0, Signal::SIGTERM);
+            for signal in self.outside.take_signals()? {
+                if !signal.from_kernel {
+                    self.order(signal.number);
+                }
             }
             let mut octets = [0; News::LEN];
             match self.news.read(&mut octets) {
@@ -334,6 +346,13 @@ impl Running {
     }
 }
 
+/// A signal that was held back.
+struct Arrived {
+    number: u8,
+    /// The terminal's, and so the command's as well.
+    from_kernel: bool,
+}
+
 /// What reaches this process from outside of the network: signals, and news of the command.
 struct Outside {
     /// Can be read from when something has happened.
@@ -346,15 +365,7 @@ struct Outside {
 
 impl Outside {
     fn new(news: &File) -> io::Result<Self> {
-        let mut signals = SigSet::empty();
-        for signal in [
-            Signal::SIGINT,
-            Signal::SIGQUIT,
-            Signal::SIGHUP,
-            Signal::SIGTERM,
-        ] {
-            signals.add(signal);
-        }
+        let signals = ending();
         let mut held_back = signals;
         // Held back, it lets a process of the background write to the terminal: the command may have made its own
         // group the foreground.
@@ -382,10 +393,14 @@ impl Outside {
     }
 
     /// The signals that have arrived.
-    fn take_signals(&self) -> io::Result<Vec<Signal>> {
+    fn take_signals(&self) -> io::Result<Vec<Arrived>> {
         let mut taken = Vec::new();
         while let Some(signal) = self.signals.read_signal()? {
-            taken.extend(Signal::try_from(signal.ssi_signo.cast_signed()));
+            taken.push(Arrived {
+                // There are 64.
+                number: signal.ssi_signo as u8,
+                from_kernel: is_from_kernel(&signal),
+            });
         }
         Ok(taken)
     }
@@ -399,6 +414,23 @@ impl Drop for Outside {
     }
 }
 
+/// The signals that would end a program and that somebody may send to end this one.
+fn ending() -> SigSet {
+    [
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGHUP,
+        Signal::SIGTERM,
+    ]
+    .into_iter()
+    .collect()
+}
+
+/// Whether the kernel itself has sent it; what a process sends has a code of 0 or less (sigaction(2)).
+fn is_from_kernel(signal: &siginfo) -> bool {
+    signal.ssi_code > 0
+}
+
 /// Both ends are closed in programs that are started. Reading never blocks with `is_polled`.
 fn pipe(is_polled: bool) -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
@@ -408,19 +440,20 @@ fn pipe(is_polled: bool) -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-/// Process 1 of the namespace: waits for the word, starts the command, tells how it ends, and ends when nobody is left.
-fn first_process(command: &[OsString], wait_for: OwnedFd, tell: OwnedFd) -> io::Result<()> {
+/// Process 1 of the namespace: waits for the word, starts the command, hands signals to it, tells how it ends, and ends
+/// when nobody is left.
+fn first_process(command: &[OsString], obey: OwnedFd, tell: OwnedFd) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // Where it is refused, the old /proc is good enough.
     let _ = namespace::see_own_processes();
-    let mut signals = SigSet::empty();
+    let mut signals = ending();
     signals.add(Signal::SIGCHLD);
-    signals.add(Signal::SIGTERM);
     let before = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-    let arrived = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)?;
+    let arrived = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
 
     // No word, but an end: the parent was gone before its death could be a signal.
-    if File::from(wait_for).read(&mut [0])? == 0 {
+    let mut orders = File::from(obey);
+    if orders.read(&mut [0])? == 0 {
         return Ok(());
     }
     let mut tell = File::from(tell);
@@ -441,13 +474,32 @@ fn first_process(command: &[OsString], wait_for: OwnedFd, tell: OwnedFd) -> io::
     dup2_stderr(&nothing)?;
 
     let mut main_runs = true;
+    // What somebody has sent to the whole group, as it seems.
+    let mut reached = SigSet::empty();
     loop {
-        match arrived.read_signal() {
-            Ok(Some(signal)) if signal.ssi_signo == Signal::SIGTERM as u32 && main_runs => {
-                let _ = kill(main, Signal::SIGTERM);
-            }
+        let sources = [arrived.as_fd(), orders.as_fd()];
+        let mut events = sources.map(|source| PollFd::new(source, PollFlags::POLLIN));
+        match poll(&mut events, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
+        }
+        let has_order = events[1].any().unwrap_or_default();
+        while let Some(signal) = arrived.read_signal()? {
+            if !is_from_kernel(&signal) {
+                reached.extend(Signal::try_from(signal.ssi_signo.cast_signed()));
+            }
+        }
+        if has_order {
+            let mut order = [0];
+            if orders.read(&mut order)? == 0 {
+                return Ok(());
+            }
+            if let Ok(signal) = Signal::try_from(i32::from(order[0])) {
+                if main_runs && !reached.contains(signal) {
+                    let _ = kill(main, signal);
+                }
+                reached.remove(signal);
+            }
         }
         // One SIGCHLD may stand for several children.
         let mut status = None;

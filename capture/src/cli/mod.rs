@@ -10,6 +10,7 @@ mod kept;
 #[cfg(feature = "live")]
 mod live;
 mod options;
+mod progress;
 mod read;
 mod run;
 #[cfg(feature = "live")]
@@ -47,8 +48,8 @@ Examples:
   capture read handshake.pcapng --view report     tables for the hand-in
   capture read handshake.pcapng --expect handshake --expect 'client says \"Hi\"'
 
-Exit status: 0 done, 1 the file is damaged or an expectation was not met, 2 a mistake in the arguments,
-3 not permitted, with the command that helps."
+Exit status: 0 done, 1 the file is damaged or an expectation was not met, 2 a mistake in the arguments, 3 not \
+permitted, with the command that helps."
 )]
 struct Arguments {
     #[command(subcommand)]

@@ -1,7 +1,7 @@
 //! `capture read`: a saved file, or standard input.
 
 use super::options::{ViewOptions, stdout_is_terminal};
-use super::{DAMAGED, DONE};
+use super::{DAMAGED, DONE, progress};
 use crate::pipeline::relay;
 use crate::source::file::FileSource;
 use crate::text;
@@ -57,5 +57,5 @@ fn open(arguments: &Arguments, name: &str) -> anyhow::Result<Box<dyn Read + Send
         !file.metadata().is_ok_and(|about| about.is_dir()),
         "{name} is a folder; a pcap or pcapng file is wanted"
     );
-    Ok(Box::new(file))
+    Ok(progress::watched(file))
 }

@@ -8,7 +8,7 @@
 //! - [`stream`]: one direction of a connection: what is new, repeated, early or missing.
 //! - [`tcp`], [`udp`]: what a segment or a datagram means for its conversation.
 //! - [`visibility`]: whether what was said can be read.
-//! - [`tracker`]: which conversation a packet belongs to, and when one is forgotten.
+//! - [`tracker`]: which conversation a packet belongs to, and when one is forgotten; `table`: where they are remembered.
 //!
 //! Memory is bounded by [`tracker::Limits`], whatever the capture holds.
 
@@ -16,6 +16,7 @@ pub mod note;
 pub mod seq;
 pub mod state;
 pub mod stream;
+mod table;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
@@ -210,6 +211,9 @@ pub struct Exchanges {
 pub struct Conversation {
     /// Its number, from 0, in the order in which conversations began.
     pub id: u32,
+    /// Where it is remembered: a small number, so what is kept about it can have its place in an array. Another
+    /// conversation gets it when nothing more will be told about this one.
+    pub place: u32,
     /// TCP or UDP.
     pub transport: Transport,
     /// The client's end.
@@ -326,6 +330,8 @@ pub struct Step<'a> {
     pub payload: &'a [u8],
     /// How many it carried on the wire.
     pub payload_len: u32,
+    /// What they look like.
+    pub payload_kind: TextKind,
     /// What there is to say about it.
     pub notes: Notes,
     /// The messages that are complete with it, in order. One of the other direction, which this step ended, comes

@@ -150,6 +150,7 @@ impl Lab {
             content,
             payload,
             payload_len: len,
+            payload_kind: TextKind::of(payload),
             fragments: 0,
             wrong_checksum: None,
         };

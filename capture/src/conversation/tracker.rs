@@ -1,7 +1,8 @@
 //! Which conversation a packet belongs to, and when one is forgotten.
 
 use super::note::{Note, Notes};
-use super::stream::{Outbox, Place};
+use super::stream::{self, Outbox};
+use super::table::{Line, Place, Table};
 use super::tcp::{Passing, Tcp};
 use super::udp::Udp;
 use super::{
@@ -11,7 +12,7 @@ use super::{
 use crate::decode::{Content, Packet, Segment, Transport, Unreachable};
 use crate::text::TextKind;
 use crate::time::Timestamp;
-use hashlink::LruCache;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 /// How much is remembered.
@@ -42,31 +43,33 @@ const SILENT_TCP: i64 = 3_600_000_000_000;
 /// so long, too (RFC 4787 §4.3). What comes later begins a new conversation.
 const SILENT_UDP: i64 = 120_000_000_000;
 
-/// Addresses and ports of both ends: the same for both directions.
+/// The transport, and addresses and ports of both ends: the same for both directions.
 ///
 /// Found for every packet, so it is small and quick to compare where addresses are: nearly always in IPv4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
-    /// Address and port of each end in one number.
+    /// Transport, address and port of each end in one number.
     V4 { low: u64, high: u64 },
     /// An IPv4 address that is written as one of IPv6 is one of IPv4 here.
     V6 {
+        transport: Transport,
         low: (Ipv6Addr, u16),
         high: (Ipv6Addr, u16),
     },
 }
 
 impl Key {
-    fn new(a: &SocketAddr, b: &SocketAddr) -> Self {
+    fn new(transport: Transport, a: &SocketAddr, b: &SocketAddr) -> Self {
         match (a, b) {
-            (SocketAddr::V4(a), SocketAddr::V4(b)) => Self::v4(*a, *b),
-            _ => Self::other(a, b),
+            (SocketAddr::V4(a), SocketAddr::V4(b)) => Self::v4(transport, *a, *b),
+            _ => Self::other(transport, a, b),
         }
     }
 
-    fn other(a: &SocketAddr, b: &SocketAddr) -> Self {
+    fn other(transport: Transport, a: &SocketAddr, b: &SocketAddr) -> Self {
         match (a.ip().to_canonical(), b.ip().to_canonical()) {
             (IpAddr::V4(a_ip), IpAddr::V4(b_ip)) => Self::v4(
+                transport,
                 SocketAddrV4::new(a_ip, a.port()),
                 SocketAddrV4::new(b_ip, b.port()),
             ),
@@ -77,6 +80,7 @@ impl Key {
                 };
                 let (a, b) = ((wide(a_ip), a.port()), (wide(b_ip), b.port()));
                 Key::V6 {
+                    transport,
                     low: a.min(b),
                     high: a.max(b),
                 }
@@ -84,12 +88,33 @@ impl Key {
         }
     }
 
-    fn v4(a: SocketAddrV4, b: SocketAddrV4) -> Self {
-        let flat = |end: SocketAddrV4| u64::from(end.ip().to_bits()) << 16 | u64::from(end.port());
+    fn v4(transport: Transport, a: SocketAddrV4, b: SocketAddrV4) -> Self {
+        let transport = (transport as u64) << 48;
+        let flat = |end: SocketAddrV4| {
+            transport | u64::from(end.ip().to_bits()) << 16 | u64::from(end.port())
+        };
         let (a, b) = (flat(a), flat(b));
         Key::V4 {
             low: a.min(b),
             high: a.max(b),
+        }
+    }
+}
+
+/// As few numbers as possible, since each takes its time.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match *self {
+            Key::V4 { low, high } => state.write_u128(u128::from(low) << 64 | u128::from(high)),
+            Key::V6 {
+                transport,
+                low,
+                high,
+            } => {
+                state.write_u128(low.0.to_bits());
+                state.write_u128(high.0.to_bits());
+                (transport, low.1, high.1).hash(state);
+            }
         }
     }
 }
@@ -104,7 +129,7 @@ struct Entry {
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "it is in a box of its own already, and nearly always the large one"
+    reason = "it is nearly always the large one"
 )]
 enum TransportState {
     Tcp(Tcp),
@@ -112,10 +137,12 @@ enum TransportState {
 }
 
 impl Entry {
-    fn is_over(&self) -> bool {
+    /// Where it stands in line, after a packet.
+    fn line(&self) -> Line {
         match &self.transport {
-            TransportState::Tcp(tcp) => tcp.over,
-            TransportState::Udp(_) => false,
+            TransportState::Tcp(tcp) if tcp.over => Line::Over,
+            TransportState::Tcp(_) => Line::Tcp,
+            TransportState::Udp(_) => Line::Udp,
         }
     }
 }
@@ -125,12 +152,7 @@ impl Entry {
 pub struct Tracker {
     ports: Vec<u16>,
     limits: Limits,
-    /// Connections that go on, the one that spoke last at the back.
-    tcp: LruCache<Key, Box<Entry>>,
-    /// The same over UDP.
-    udp: LruCache<Key, Box<Entry>>,
-    /// Connections that are over.
-    over: LruCache<Key, Box<Entry>>,
+    table: Table<Key, Entry>,
     next_id: u32,
     outbox: Outbox,
     now: Timestamp,
@@ -144,9 +166,7 @@ impl Tracker {
         Tracker {
             ports: ports.to_vec(),
             limits,
-            tcp: LruCache::new_unbounded(),
-            udp: LruCache::new_unbounded(),
-            over: LruCache::new_unbounded(),
+            table: Table::default(),
             next_id: 0,
             outbox: Outbox {
                 most_kept: limits.kept_octets,
@@ -171,47 +191,31 @@ impl Tracker {
             // It comes back to the sender of what it is about.
             Content::Unreachable(about) => (about.transport, &about.target, &about.sender),
         };
-        let key = Key::new(src, dst);
+        let key = Key::new(transport, src, dst);
+        let mut known = self.table.find(&key);
         let mut notes = Notes::default();
         if let Content::Segment(segment) = &packet.content
             && segment.flags.has(Flags::SYN)
-            && self.retire_reopened(&key, src, segment, sink)
+            && let Some(place) = known
+            && is_reopened_by(&self.table[place], src, segment)
         {
+            self.retire(place, sink);
+            known = None;
             notes.push(Note::PortReused);
         }
-        self.outbox.clear();
-        let arrival = (number, time, src, packet);
-        let open = match transport {
-            Transport::Tcp => &mut self.tcp,
-            Transport::Udp => &mut self.udp,
-        };
-        if let Some(entry) = open.get_mut(&key) {
-            step(entry, arrival, notes, &mut self.outbox, sink);
-            if entry.is_over()
-                && let Some(entry) = open.remove(&key)
-            {
-                self.over.insert(key, entry);
-            }
-        } else if transport == Transport::Tcp
-            && let Some(entry) = self.over.get_mut(&key)
-        {
-            step(entry, arrival, notes, &mut self.outbox, sink);
-        } else {
-            if self.tcp.len() + self.udp.len() + self.over.len() >= self.limits.conversations {
+        let place = known.unwrap_or_else(|| {
+            if self.table.len() >= self.limits.conversations {
                 self.retire_one(sink);
-                self.outbox.clear();
             }
-            let info = self.begin(number, time, transport, *src, *dst, packet);
-            let transport = match transport {
-                Transport::Tcp => TransportState::Tcp(Tcp::new()),
-                Transport::Udp => TransportState::Udp(Udp::default()),
-            };
-            let mut entry = Box::new(Entry { info, transport });
-            step(&mut entry, arrival, notes, &mut self.outbox, sink);
-            match &entry.transport {
-                TransportState::Tcp(_) => self.tcp.insert(key, entry),
-                TransportState::Udp(_) => self.udp.insert(key, entry),
-            };
+            self.begin(key, number, time, transport, (*src, *dst), packet)
+        });
+        self.outbox.clear();
+        let entry = &mut self.table[place];
+        let arrival = (number, time, src, packet);
+        step(entry, arrival, notes, &mut self.outbox, sink);
+        if known.is_some() {
+            let line = entry.line();
+            self.table.move_to_end(place, line);
         }
     }
 
@@ -225,9 +229,15 @@ impl Tracker {
         if self.outbox.kept == 0 {
             return;
         }
-        for (_, entry) in self.tcp.iter_mut().chain(self.over.iter_mut()) {
-            self.outbox.clear();
-            if let TransportState::Tcp(tcp) = &mut entry.transport {
+        for line in [Line::Tcp, Line::Over] {
+            let mut next = self.table.first(line);
+            while let Some(place) = next {
+                next = self.table.behind(place);
+                self.outbox.clear();
+                let entry = &mut self.table[place];
+                let TransportState::Tcp(tcp) = &mut entry.transport else {
+                    continue;
+                };
                 for stream in &mut tcp.streams {
                     while stream.is_hole_acknowledged_at_all() {
                         stream.give_up_hole(entry.info.last_number, self.now, &mut self.outbox);
@@ -241,26 +251,23 @@ impl Tracker {
 
     /// Nothing more comes: tells the rest.
     pub fn finish(&mut self, sink: &mut dyn Sink) {
-        let mut rest: Vec<Box<Entry>> = Vec::new();
-        rest.extend(self.over.drain().map(|(_, entry)| entry));
-        rest.extend(self.tcp.drain().map(|(_, entry)| entry));
-        rest.extend(self.udp.drain().map(|(_, entry)| entry));
-        rest.sort_by_key(|entry| entry.info.id);
-        for entry in rest {
-            retire(entry, self.now, &mut self.outbox, sink);
+        let mut rest: Vec<Place> = self.table.places().collect();
+        rest.sort_unstable_by_key(|&place| self.table[place].info.id);
+        for place in rest {
+            self.retire(place, sink);
         }
     }
 
     /// The first words of a conversation tell who is the client.
     fn begin(
         &mut self,
+        key: Key,
         number: u64,
         time: Timestamp,
         transport: Transport,
-        src: SocketAddr,
-        dst: SocketAddr,
+        (src, dst): (SocketAddr, SocketAddr),
         packet: &Packet<'_>,
-    ) -> Conversation {
+    ) -> Place {
         let is_lab = |end: SocketAddr| self.ports.contains(&end.port());
         let by_port = match (is_lab(src), is_lab(dst)) {
             (false, true) => Some(Direction::ToServer),
@@ -294,8 +301,9 @@ impl Tracker {
         };
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
-        Conversation {
+        let info = |place| Conversation {
             id,
+            place,
             transport,
             client,
             server,
@@ -315,63 +323,71 @@ impl Tracker {
             sent: [Tally::default(); 2],
             unreachable: None,
             exchanges: Exchanges::default(),
-        }
-    }
-
-    /// Ends the conversation that a SYN with a new number shows to be over. Whether there was one.
-    fn retire_reopened(
-        &mut self,
-        key: &Key,
-        src: &SocketAddr,
-        segment: &Segment,
-        sink: &mut dyn Sink,
-    ) -> bool {
-        let Some(entry) = self.tcp.peek(key).or_else(|| self.over.peek(key)) else {
-            return false;
         };
-        let reopened = match &entry.transport {
-            TransportState::Tcp(tcp) => {
-                tcp.is_reopened_by(direction_from(&entry.info, src), segment)
-            }
-            TransportState::Udp(_) => false,
+        let (line, transport) = match transport {
+            Transport::Tcp => (Line::Tcp, TransportState::Tcp(Tcp::new())),
+            Transport::Udp => (Line::Udp, TransportState::Udp(Udp::default())),
         };
-        if reopened && let Some(entry) = self.tcp.remove(key).or_else(|| self.over.remove(key)) {
-            retire(entry, self.now, &mut self.outbox, sink);
-        }
-        reopened
+        self.table.insert(key, line, |place| Entry {
+            info: info(place),
+            transport,
+        })
     }
 
     /// Ends conversations that were over, or silent, for long enough.
     fn retire_silent(&mut self, sink: &mut dyn Sink) {
-        for (list, silence) in [
-            (&mut self.over, LINGER),
-            (&mut self.tcp, SILENT_TCP),
-            (&mut self.udp, SILENT_UDP),
+        for (line, silence) in [
+            (Line::Over, LINGER),
+            (Line::Tcp, SILENT_TCP),
+            (Line::Udp, SILENT_UDP),
         ] {
-            while let Some((_, entry)) = list.iter().next()
-                && self.now.nanos_since(entry.info.last) > silence
-                && let Some((_, entry)) = list.remove_lru()
+            while let Some(place) = self.table.first(line)
+                && self.now.nanos_since(self.table[place].info.last) > silence
             {
-                retire(entry, self.now, &mut self.outbox, sink);
+                self.retire(place, sink);
             }
         }
     }
 
     /// Ends the conversation that matters least: one that is over, else the one that was silent longest.
     fn retire_one(&mut self, sink: &mut dyn Sink) {
-        let spoke = |list: &LruCache<Key, Box<Entry>>| {
-            let (_, entry) = list.iter().next()?;
-            Some(entry.info.last_number)
-        };
-        let list = match (spoke(&self.over), spoke(&self.tcp), spoke(&self.udp)) {
-            (Some(_), _, _) => &mut self.over,
-            (_, Some(tcp), Some(udp)) if udp < tcp => &mut self.udp,
-            (_, None, _) => &mut self.udp,
-            (_, Some(_), _) => &mut self.tcp,
-        };
-        if let Some((_, entry)) = list.remove_lru() {
-            retire(entry, self.now, &mut self.outbox, sink);
+        let over = self.table.first(Line::Over);
+        let silent = [Line::Tcp, Line::Udp]
+            .into_iter()
+            .filter_map(|line| self.table.first(line))
+            .min_by_key(|&place| self.table[place].info.last_number);
+        if let Some(place) = over.or(silent) {
+            self.retire(place, sink);
         }
+    }
+
+    /// Tells the rest of a conversation, and forgets it.
+    fn retire(&mut self, place: Place, sink: &mut dyn Sink) {
+        let entry = &mut self.table[place];
+        if let TransportState::Tcp(tcp) = &mut entry.transport {
+            self.outbox.clear();
+            let last = entry.info.last;
+            for stream in &mut tcp.streams {
+                let time = last.min(self.now);
+                stream.give_up_all(entry.info.last_number, time, &mut self.outbox);
+            }
+            tell_late(entry, &mut self.outbox, sink);
+        }
+        if let TransportState::Tcp(tcp) = &mut entry.transport {
+            for stream in &mut tcp.streams {
+                stream.forget(&mut self.outbox);
+            }
+        }
+        sink.retired(&entry.info);
+        self.table.remove(place);
+    }
+}
+
+/// Whether a segment can only be the first of a new connection between the ends of this one.
+fn is_reopened_by(entry: &Entry, src: &SocketAddr, segment: &Segment) -> bool {
+    match &entry.transport {
+        TransportState::Tcp(tcp) => tcp.is_reopened_by(direction_from(&entry.info, src), segment),
+        TransportState::Udp(_) => false,
     }
 }
 
@@ -441,7 +457,7 @@ fn step(
                 octets: packet.payload,
                 missing,
                 continues: false,
-                kind: TextKind::of(packet.payload),
+                kind: packet.payload_kind,
             });
             StepKind::Datagram
         }
@@ -461,12 +477,12 @@ fn step(
         }
         (None, []) => &[],
         (None, [_]) => {
-            one = [message(outbox, 0, packet.payload)];
+            one = [message(outbox, 0, packet.payload, packet.payload_kind)];
             &one
         }
         (None, ready) => {
             many = (0..ready.len())
-                .map(|place| message(outbox, place, packet.payload))
+                .map(|place| message(outbox, place, packet.payload, packet.payload_kind))
                 .collect();
             &many
         }
@@ -481,6 +497,7 @@ fn step(
         kind,
         payload: packet.payload,
         payload_len: packet.payload_len,
+        payload_kind: packet.payload_kind,
         notes,
         messages,
     };
@@ -496,11 +513,20 @@ fn unreachable(info: &mut Conversation, about: &Unreachable<'_>, notes: &mut Not
     notes.push(Note::Unreachable(about.reason));
 }
 
-fn message<'a>(outbox: &'a Outbox, place: usize, payload: &'a [u8]) -> Message<'a> {
+/// A message from the outbox, as it comes with this payload.
+fn message<'a>(
+    outbox: &'a Outbox,
+    place: usize,
+    payload: &'a [u8],
+    payload_kind: TextKind,
+) -> Message<'a> {
     let (direction, ready) = &outbox.ready[place];
-    let octets = match &ready.place {
-        Place::Payload(range) => &payload[range.clone()],
-        Place::Scratch(range) => &outbox.scratch[range.clone()],
+    let of = |octets| (octets, TextKind::of(octets));
+    let (octets, kind) = match &ready.place {
+        // Nearly always: what was looked at already need not be looked at again.
+        stream::Place::Payload(range) if *range == (0..payload.len()) => (payload, payload_kind),
+        stream::Place::Payload(range) => of(&payload[range.clone()]),
+        stream::Place::Scratch(range) => of(&outbox.scratch[range.clone()]),
     };
     Message {
         direction: *direction,
@@ -510,7 +536,7 @@ fn message<'a>(outbox: &'a Outbox, place: usize, payload: &'a [u8]) -> Message<'
         octets,
         missing: ready.missing,
         continues: ready.continues,
-        kind: TextKind::of(octets),
+        kind,
     }
 }
 
@@ -534,7 +560,7 @@ fn tell_late(entry: &mut Entry, outbox: &mut Outbox, sink: &mut dyn Sink) {
         return;
     }
     let messages: Vec<Message<'_>> = (0..outbox.ready.len())
-        .map(|place| message(outbox, place, &[]))
+        .map(|place| message(outbox, place, &[], TextKind::Empty))
         .collect();
     if let TransportState::Tcp(tcp) = &entry.transport {
         for (stream, tally) in tcp.streams.iter().zip(&mut entry.info.sent) {
@@ -544,22 +570,4 @@ fn tell_late(entry: &mut Entry, outbox: &mut Outbox, sink: &mut dyn Sink) {
     }
     count(&mut entry.info, &messages);
     sink.late_messages(&entry.info, &messages);
-}
-
-/// Tells the rest of a conversation.
-fn retire(mut entry: Box<Entry>, now: Timestamp, outbox: &mut Outbox, sink: &mut dyn Sink) {
-    if let TransportState::Tcp(tcp) = &mut entry.transport {
-        outbox.clear();
-        let last = entry.info.last;
-        for stream in &mut tcp.streams {
-            stream.give_up_all(entry.info.last_number, last.min(now), outbox);
-        }
-        tell_late(&mut entry, outbox, sink);
-    }
-    if let TransportState::Tcp(tcp) = &mut entry.transport {
-        for stream in &mut tcp.streams {
-            stream.forget(outbox);
-        }
-    }
-    sink.retired(&entry.info);
 }

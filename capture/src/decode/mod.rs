@@ -19,6 +19,7 @@ pub use ports::PortFilter;
 
 use crate::conversation::{Flags, SeqNumber};
 use crate::frame::Frame;
+use crate::text::TextKind;
 use fragments::Fragments;
 use ip::{Inside, Ip, Sums};
 use link::NotIp;
@@ -135,6 +136,8 @@ pub struct Packet<'a> {
     pub payload: &'a [u8],
     /// How many octets it carried on the wire; more than `payload.len()` where the capture cut it short.
     pub payload_len: u32,
+    /// What the payload looks like.
+    pub payload_kind: TextKind,
     /// From how many fragments it was put together; 0 when it came whole (RFC 791 §3.2).
     pub fragments: u16,
     /// A checksum that is wrong in a way that checksum offload cannot explain.

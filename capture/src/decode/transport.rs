@@ -10,6 +10,7 @@ use super::{
     Unreachable, UnreachableReason, checksum,
 };
 use crate::conversation::{Flags, SeqNumber};
+use crate::text::TextKind;
 use etherparse::{LaxIpSlice, ip_number};
 use std::net::{IpAddr, SocketAddr};
 
@@ -224,6 +225,7 @@ fn packet<'a>(
         content,
         payload,
         payload_len: u32::try_from(payload_len).unwrap_or(u32::MAX),
+        payload_kind: TextKind::of(payload),
         fragments: inside.fragments,
         wrong_checksum,
     }

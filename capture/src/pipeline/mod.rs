@@ -3,10 +3,12 @@
 //! Whoever has frames (a file, an interface, a command in a private network) feeds them to a [`Pipeline`] and finishes
 //! it. Nothing here knows where frames come from, and nothing here reads a clock.
 //!
-//! The line has two halves: `intake` decodes and counts, `presenter` finds conversations and has them shown. A
-//! pipeline does both in turn, as traffic that is just happening needs it; [`relay`] has each on a core of its own,
-//! which reads files nearly twice as fast.
+//! The line has three stages: `intake` decodes and counts, `presenter` finds conversations and has a view speak about
+//! them, and a [press](crate::view::press) keeps and writes what that says. A pipeline does all of it in turn, as traffic
+//! that is just happening needs it; [`relay`] has each stage on a thread of its own, with a `belt` in between, which reads
+//! files nearly twice as fast.
 
+mod belt;
 mod intake;
 mod presenter;
 pub mod relay;
@@ -14,6 +16,7 @@ pub mod relay;
 use crate::expect::Expectation;
 use crate::frame::Frame;
 use crate::view::blocks::Order;
+use crate::view::press::Printer;
 use crate::view::{Style, ViewChoice};
 use intake::Intake;
 use presenter::Presenter;
@@ -127,7 +130,7 @@ impl Pipeline {
     pub fn new(setup: Setup, writer: Box<dyn Write>) -> Self {
         Pipeline {
             intake: Intake::new(setup.ports.as_deref()),
-            presenter: Presenter::new(setup, writer),
+            presenter: Presenter::new(setup, Box::new(Printer::new(writer))),
         }
     }
 

@@ -6,26 +6,27 @@ use crate::decode::Packet;
 use crate::expect::Judge;
 use crate::time::Timestamp;
 use crate::view::blocks::Blocks;
+use crate::view::press::{Press, Printer};
 use crate::view::summary::Totals;
 use crate::view::svg::Svg;
-use std::io::{self, Write};
+use std::io;
 
 /// Shows packets.
 pub(super) struct Presenter {
     tracker: Tracker,
     setup: Setup,
-    writer: Option<Box<dyn Write>>,
+    press: Option<Box<dyn Press>>,
     audience: Option<Audience>,
 }
 
 impl Presenter {
-    /// One that shows what `setup` asks for on `writer`.
-    pub(super) fn new(setup: Setup, writer: Box<dyn Write>) -> Self {
+    /// One that has what `setup` asks for printed by `press`.
+    pub(super) fn new(setup: Setup, press: Box<dyn Press>) -> Self {
         let ports = setup.ports.as_deref().unwrap_or_default();
         Presenter {
             tracker: Tracker::new(ports, Limits::default()),
             setup,
-            writer: Some(writer),
+            press: Some(press),
             audience: None,
         }
     }
@@ -67,6 +68,11 @@ impl Presenter {
         }
     }
 
+    /// Nothing was read, and why not is told elsewhere: what views say about nothing would be noise.
+    pub(super) fn hush(&mut self) {
+        self.press = None;
+    }
+
     /// Nothing more will come.
     pub(super) fn finish(mut self, counts: Counts) -> io::Result<Finished> {
         let mut audience = match self.audience.take() {
@@ -94,11 +100,12 @@ impl Presenter {
     fn open(&mut self) -> Audience {
         let style = &self.setup.style;
         let view = self.setup.view;
-        let writer = self.writer.take().unwrap_or_else(|| Box::new(io::sink()));
+        let press = self.press.take();
+        let press = press.unwrap_or_else(|| Box::new(Printer::new(Box::new(io::sink()))));
         let expectations = std::mem::take(&mut self.setup.expectations);
         Audience {
             conversation: self.setup.conversation,
-            blocks: Blocks::new(view.open(style), view.order(self.setup.order), writer),
+            blocks: Blocks::new(view.open(style), view.order(self.setup.order), press),
             totals: Totals::default(),
             judge: (!expectations.is_empty()).then(|| Judge::new(expectations)),
             svg: self.setup.svg.then(|| Svg::new(style.clone())),

@@ -1,37 +1,46 @@
-//! Reads a file on one core and shows it on another.
+//! Reads a file on one thread, finds out what it says on another, and writes that on a third.
 //!
-//! What is handed over are batches of decoded packets, not frames: most frames of a capture are nobody's concern and
-//! stay behind. Batches have a size, there are only so many of them, and each goes back to be filled again, so memory
-//! does not grow with the file.
+//! ```text
+//!  reader ──Batch──▶ presenter ──Sheet──▶ press
+//! ```
+//!
+//! What the reader hands over are batches of decoded packets, not frames: most frames of a capture are nobody's concern
+//! and stay behind. The press has the writer, so a slow one is waited for by nobody else until the belts are full. Two
+//! cores are enough for most of the gain, since the presenter has as much to do as the other two together.
 
+use super::belt::{Load, Sender, Stopped, belt};
 use super::intake::Intake;
 use super::presenter::Presenter;
 use super::{Counts, Finished, Setup};
 use crate::decode::{ChecksumOf, Content, Packet, Segment, Unreachable};
 use crate::source::file::{Damage, FileSource};
+use crate::text::TextKind;
 use crate::time::Timestamp;
+use crate::view::press::{Press, Printer, Sheet};
 use std::io::{self, Write};
 use std::net::{SocketAddr, SocketAddrV4};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 /// Packets in a batch at most.
 const PACKETS: usize = 1024;
 /// Octets after which a batch is handed over.
 const OCTETS: usize = 256 << 10;
-/// Batches on their way at most.
-const BATCHES: usize = 4;
 
-/// Some packets with the octets they carry.
+/// Some packets with what they carry.
 #[derive(Default)]
 struct Batch {
     /// The time of the capture's first frame.
     start: Timestamp,
-    octets: Vec<u8>,
     packets: Vec<Kept>,
+    octets: Vec<u8>,
+    /// What is rare, and large.
+    addresses: Vec<(SocketAddr, SocketAddr)>,
+    unreachable: Vec<Unreachable<'static>>,
 }
 
-/// A packet whose octets are in its batch. Small, since every one is carried from one core to another.
+/// A packet whose octets are in its batch. Small, since every one is carried from one core to another; and made so that
+/// nothing has to be done to forget it.
+#[derive(Clone, Copy)]
 struct Kept {
     number: u64,
     time: Timestamp,
@@ -39,38 +48,25 @@ struct Kept {
     content: KeptContent,
     payload: Place,
     payload_len: u32,
+    payload_kind: TextKind,
     fragments: u16,
     wrong_checksum: Option<ChecksumOf>,
 }
 
+#[derive(Clone, Copy)]
 enum KeptContent {
     Segment(Segment),
     Datagram,
-    /// Rare and large.
-    Unreachable(Box<Unreachable<'static>>, Place),
+    /// By its place in the batch.
+    Unreachable(u32, Place),
 }
 
 /// Where it came from and where it went.
+#[derive(Clone, Copy)]
 enum Ends {
     V4(SocketAddrV4, SocketAddrV4),
-    /// Rarer, and much larger.
-    Other(Box<(SocketAddr, SocketAddr)>),
-}
-
-impl Ends {
-    fn new(src: SocketAddr, dst: SocketAddr) -> Self {
-        match (src, dst) {
-            (SocketAddr::V4(src), SocketAddr::V4(dst)) => Ends::V4(src, dst),
-            other => Ends::Other(Box::new(other)),
-        }
-    }
-
-    fn get(&self) -> (SocketAddr, SocketAddr) {
-        match self {
-            Ends::V4(src, dst) => ((*src).into(), (*dst).into()),
-            Ends::Other(both) => **both,
-        }
-    }
+    /// By their place in the batch.
+    Other(u32),
 }
 
 /// Where octets are in a batch.
@@ -106,20 +102,29 @@ impl Batch {
             Content::Datagram => KeptContent::Datagram,
             Content::Unreachable(about) => {
                 let quoted = self.keep(about.quoted);
-                let about = Unreachable {
+                self.unreachable.push(Unreachable {
                     quoted: &[],
                     ..about
-                };
-                KeptContent::Unreachable(Box::new(about), quoted)
+                });
+                // Not more than there are packets.
+                KeptContent::Unreachable((self.unreachable.len() - 1) as u32, quoted)
+            }
+        };
+        let ends = match (packet.src, packet.dst) {
+            (SocketAddr::V4(src), SocketAddr::V4(dst)) => Ends::V4(src, dst),
+            others => {
+                self.addresses.push(others);
+                Ends::Other((self.addresses.len() - 1) as u32)
             }
         };
         self.packets.push(Kept {
             number,
             time,
-            ends: Ends::new(packet.src, packet.dst),
+            ends,
             content,
             payload,
             payload_len: packet.payload_len,
+            payload_kind: packet.payload_kind,
             fragments: packet.fragments,
             wrong_checksum: packet.wrong_checksum,
         });
@@ -128,21 +133,25 @@ impl Batch {
     fn show(&self, presenter: &mut Presenter) -> io::Result<()> {
         presenter.begin(self.start);
         for kept in &self.packets {
-            let content = match &kept.content {
-                KeptContent::Segment(segment) => Content::Segment(*segment),
+            let content = match kept.content {
+                KeptContent::Segment(segment) => Content::Segment(segment),
                 KeptContent::Datagram => Content::Datagram,
                 KeptContent::Unreachable(about, quoted) => Content::Unreachable(Unreachable {
-                    quoted: self.at(*quoted),
-                    ..**about
+                    quoted: self.at(quoted),
+                    ..self.unreachable[about as usize]
                 }),
             };
-            let (src, dst) = kept.ends.get();
+            let (src, dst) = match kept.ends {
+                Ends::V4(src, dst) => (src.into(), dst.into()),
+                Ends::Other(both) => self.addresses[both as usize],
+            };
             let packet = Packet {
                 src,
                 dst,
                 content,
                 payload: self.at(kept.payload),
                 payload_len: kept.payload_len,
+                payload_kind: kept.payload_kind,
                 fragments: kept.fragments,
                 wrong_checksum: kept.wrong_checksum,
             };
@@ -150,10 +159,32 @@ impl Batch {
         }
         Ok(())
     }
+}
 
+impl Load for Batch {
     fn clear(&mut self) {
-        self.octets.clear();
         self.packets.clear();
+        self.octets.clear();
+        self.addresses.clear();
+        self.unreachable.clear();
+    }
+}
+
+impl Load for Sheet {
+    fn clear(&mut self) {
+        Sheet::clear(self);
+    }
+}
+
+/// The way to the press, as long as that is at work.
+impl Press for Sender<Sheet> {
+    fn print(&mut self, sheet: &mut Sheet) -> io::Result<()> {
+        self.send(sheet)
+            .map_err(|Stopped| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -166,36 +197,42 @@ pub fn show_file(
     setup: Setup,
     writer: Box<dyn Write>,
 ) -> io::Result<(Finished, Option<Damage>)> {
-    let intake = Intake::new(setup.ports.as_deref());
-    let mut presenter = Presenter::new(setup, writer);
-    let (full, filled) = mpsc::sync_channel(BATCHES);
-    let (empty, emptied) = mpsc::sync_channel(BATCHES + 2);
+    let (to_presenter, batches) = belt();
+    let (to_press, sheets) = belt();
     thread::scope(|scope| {
-        let reader = scope.spawn(move || read(source, intake, &full, &emptied));
-        let shown: io::Result<()> = filled.iter().try_for_each(|mut batch: Batch| {
-            batch.show(&mut presenter)?;
-            batch.clear();
-            // At the end nobody takes it back.
-            let _ = empty.try_send(batch);
-            Ok(())
+        let intake = Intake::new(setup.ports.as_deref());
+        let reader = scope.spawn(move || read(source, intake, &to_presenter));
+        let presenter = scope.spawn(move || {
+            let mut presenter = Presenter::new(setup, Box::new(to_press));
+            batches.each(|batch: &mut Batch| batch.show(&mut presenter))?;
+            // The reader has come to its end, or it would still be sending.
+            let (counts, damage) = joined(reader);
+            if damage.is_some() && counts.frames == 0 {
+                presenter.hush();
+            }
+            Ok((presenter.finish(counts)?, damage))
         });
-        // The reader notices, and stops.
-        drop(filled);
-        let (counts, damage) = match reader.join() {
-            Ok(read) => read,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        shown?;
-        Ok((presenter.finish(counts)?, damage))
+        let mut printer = Printer::new(writer);
+        let printed = sheets.each(|sheet| printer.print(sheet));
+        let shown = joined(presenter);
+        // When nothing can be printed, that is why the others have stopped.
+        printed.and_then(|()| printer.flush())?;
+        shown
     })
+}
+
+/// What came of a stage that is at its end.
+fn joined<T>(stage: ScopedJoinHandle<'_, T>) -> T {
+    stage
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Fills batches until the file ends or nobody wants more.
 fn read(
     mut source: FileSource,
     mut intake: Intake,
-    full: &SyncSender<Batch>,
-    emptied: &Receiver<Batch>,
+    to_presenter: &Sender<Batch>,
 ) -> (Counts, Option<Damage>) {
     let mut batch = Batch::default();
     let mut start = None;
@@ -209,14 +246,13 @@ fn read(
         if let Some(packet) = intake.take(&frame) {
             batch.push(frame.number, frame.time, &packet);
         }
-        if batch.is_full() {
-            if full.send(batch).is_err() {
-                return (intake.finish(), None);
-            }
-            batch = emptied.try_recv().unwrap_or_default();
+        if batch.is_full() && to_presenter.send(&mut batch).is_err() {
+            return (intake.finish(), None);
         }
     };
-    // Nobody may want it any more.
-    let _ = full.send(batch);
+    if !batch.packets.is_empty() {
+        // Nobody may want it any more.
+        let _ = to_presenter.send(&mut batch);
+    }
     (intake.finish(), damage)
 }

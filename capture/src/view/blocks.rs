@@ -4,13 +4,15 @@
 //! going on. What waits for that is bounded: when complete ones come to more than [`MOST_COMPLETE`], all of them are
 //! written although an earlier one is still going on; and when everything that waits comes to more than
 //! [`MOST_BUFFERED`], the others are written in parts, each part with a heading of its own.
+//!
+//! All of that is decided here and done by a [`press`](super::press).
 
 use super::View;
-use super::pieces::{Chain, Pieces};
+use super::pieces;
+use super::press::{Press, Sheet};
 use crate::conversation::{Conversation, Message, Sink, Step};
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::io::{self, Write};
+use std::collections::{BTreeMap, HashSet};
+use std::io;
 
 /// Octets of memory that text may take while it waits.
 pub const MOST_BUFFERED: usize = 8 << 20;
@@ -19,9 +21,6 @@ pub const MOST_BUFFERED: usize = 8 << 20;
 pub const MOST_COMPLETE: usize = 1 << 20;
 /// What a block takes beside its text.
 const OVERHEAD: usize = 64;
-/// Text is handed on in amounts of about this size.
-const AMOUNT: usize = 64 << 10;
-
 /// In which order text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -32,36 +31,37 @@ pub enum Order {
     AsItHappens,
 }
 
-/// Writes what a view says to `writer`.
+/// Has a view speak, and what it says printed.
 pub struct Blocks {
     view: Box<dyn View>,
     order: Order,
-    writer: Box<dyn Write>,
-    /// Text on its way to the writer.
-    out: Vec<u8>,
-    /// The keys are numbers of our own making, so a quick hash will do.
-    blocks: HashMap<u32, Block, foldhash::fast::FixedState>,
-    /// Where the text of the blocks is.
-    pieces: Pieces,
-    /// What the view says before it is in its block; empty in between.
-    said: Vec<u8>,
-    buffered: usize,
-    /// The blocks that are complete, and what they take.
-    complete: BTreeSet<u32>,
+    press: Box<dyn Press>,
+    /// What is to be printed next.
+    sheet: Sheet,
+    /// Of conversations that go on, by [`Conversation::place`].
+    blocks: Vec<Option<Block>>,
+    /// Which conversations these are, and where their blocks are.
+    going_on: BTreeMap<u32, u32>,
+    /// The blocks that are complete, by the number of their conversation, and what they take.
+    complete: BTreeMap<u32, Block>,
     complete_size: usize,
-    /// All conversations before this one are written.
-    next: u32,
+    shelves: Shelves,
+    buffered: usize,
     newest: u32,
     /// The conversation written about last.
     current: Option<u32>,
-    /// Conversations whose last words were said before they were forgotten.
+    /// Conversations whose last words were said before they were forgotten. The keys are numbers of our own making, so a
+    /// quick hash will do.
     ended: HashSet<u32, foldhash::fast::FixedState>,
     error: Option<io::Error>,
 }
 
-#[derive(Default)]
+/// What waits of a conversation.
 struct Block {
-    text: Chain,
+    /// Where its text is.
+    shelf: u32,
+    /// Octets of text.
+    len: usize,
     /// A part of it was written already.
     in_parts: bool,
 }
@@ -69,27 +69,47 @@ struct Block {
 impl Block {
     /// Octets of memory it takes.
     fn size(&self) -> usize {
-        self.text.size() + OVERHEAD
+        pieces::size(self.len) + OVERHEAD
+    }
+}
+
+/// The press's shelves, each of which holds the text of one block.
+#[derive(Default)]
+struct Shelves {
+    count: u32,
+    free: Vec<u32>,
+}
+
+impl Shelves {
+    fn take(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.count += 1;
+            self.count - 1
+        })
+    }
+
+    fn give_back(&mut self, shelf: u32) {
+        self.free.push(shelf);
     }
 }
 
 impl Blocks {
-    /// Writes what `view` says to `writer`.
-    pub fn new(mut view: Box<dyn View>, order: Order, writer: Box<dyn Write>) -> Self {
-        let mut out = Vec::with_capacity(AMOUNT * 2);
-        view.opening(&mut out);
+    /// Has what `view` says printed by `press`.
+    pub fn new(mut view: Box<dyn View>, order: Order, press: Box<dyn Press>) -> Self {
+        let mut sheet = Sheet::default();
+        view.opening(&mut sheet.text);
+        sheet.write();
         Blocks {
             view,
             order,
-            writer,
-            out,
-            blocks: HashMap::default(),
-            pieces: Pieces::default(),
-            said: Vec::new(),
-            buffered: 0,
-            complete: BTreeSet::new(),
+            press,
+            sheet,
+            blocks: Vec::new(),
+            going_on: BTreeMap::new(),
+            complete: BTreeMap::new(),
             complete_size: 0,
-            next: 0,
+            shelves: Shelves::default(),
+            buffered: 0,
             newest: 0,
             current: None,
             ended: HashSet::default(),
@@ -99,18 +119,19 @@ impl Blocks {
 
     /// Text that belongs to no conversation, after everything that is ready.
     pub fn say(&mut self, text: &[u8]) {
-        self.out.extend_from_slice(text);
+        self.sheet.text.extend_from_slice(text);
+        self.sheet.write();
     }
 
-    /// Hands everything that is ready to the writer.
+    /// Has everything printed that is ready.
     ///
     /// # Errors
     /// When it could not be written, now or earlier.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.hand_on();
+        self.print();
         match self.error.take() {
             Some(error) => Err(error),
-            None => self.writer.flush(),
+            None => self.press.flush(),
         }
     }
 
@@ -119,13 +140,21 @@ impl Blocks {
         self.error.is_some()
     }
 
-    fn hand_on(&mut self) {
+    fn print(&mut self) {
         if self.error.is_none()
-            && let Err(error) = self.writer.write_all(&self.out)
+            && let Err(error) = self.press.print(&mut self.sheet)
         {
             self.error = Some(error);
         }
-        self.out.clear();
+        if self.error.is_some() {
+            self.sheet.clear();
+        }
+    }
+
+    fn print_when_full(&mut self) {
+        if self.sheet.is_full() {
+            self.print();
+        }
     }
 
     /// Has the view write about a conversation, into its block or straight out.
@@ -136,117 +165,101 @@ impl Blocks {
     ) {
         let id = conversation.id;
         let view = self.view.as_mut();
+        let text = &mut self.sheet.text;
+        let is_new = id >= self.newest;
+        if is_new {
+            self.newest = id + 1;
+        }
         match self.order {
             Order::AsItHappens => {
-                let is_new = id >= self.newest;
+                let start = text.len();
                 if is_new {
-                    self.newest = id + 1;
-                    view.begin(&mut self.out, conversation);
+                    view.begin(text, conversation);
+                } else if self.current != Some(id) {
+                    view.resume(text, conversation);
                 }
-                let start = self.out.len();
-                if !is_new && self.current != Some(id) {
-                    view.resume(&mut self.out, conversation);
-                }
-                let heading = self.out.len();
-                write(view, &mut self.out);
-                if self.out.len() == heading && !is_new {
+                let heading = text.len();
+                write(view, text);
+                if text.len() == heading && !is_new {
                     // A heading with nothing under it is none.
-                    self.out.truncate(start);
+                    text.truncate(start);
                 } else {
                     self.current = Some(id);
                     self.ended.remove(&id);
                 }
-                if self.out.len() >= AMOUNT {
-                    self.hand_on();
-                }
+                self.sheet.write();
             }
             Order::ByConversation => {
-                let is_new = id >= self.newest;
-                if is_new {
-                    self.newest = id + 1;
+                let place = conversation.place as usize;
+                if place >= self.blocks.len() {
+                    self.blocks.resize_with(place + 1, || None);
                 }
-                let (block, before) = match self.blocks.entry(id) {
-                    Entry::Occupied(entry) => {
-                        let block = entry.into_mut();
-                        let before = block.size();
-                        (block, before)
+                let block = &mut self.blocks[place];
+                let before = block.as_ref().map_or(0, Block::size);
+                let block = block.get_or_insert_with(|| {
+                    self.going_on.insert(id, conversation.place);
+                    Block {
+                        shelf: self.shelves.take(),
+                        len: 0,
+                        in_parts: false,
                     }
-                    Entry::Vacant(entry) => (entry.insert(Block::default()), 0),
-                };
+                });
                 if is_new {
-                    view.begin(&mut self.said, conversation);
-                } else if block.in_parts && block.text.is_empty() {
-                    view.resume(&mut self.said, conversation);
+                    view.begin(text, conversation);
+                } else if block.in_parts && block.len == 0 {
+                    view.resume(text, conversation);
                 }
-                write(view, &mut self.said);
-                self.pieces.append(&mut block.text, &self.said);
-                self.said.clear();
+                write(view, text);
+                block.len += self.sheet.fresh();
+                self.sheet.keep(block.shelf);
                 self.buffered += block.size() - before;
             }
         }
+        self.print_when_full();
     }
 
     /// A conversation is complete: writes it and those that waited for it, unless an earlier one is still going on.
-    fn complete(&mut self, id: u32) {
-        let Some(block) = self.blocks.get(&id) else {
+    fn complete(&mut self, conversation: &Conversation) {
+        let block = self.blocks.get_mut(conversation.place as usize);
+        let Some(block) = block.and_then(Option::take) else {
             return;
         };
+        self.going_on.remove(&conversation.id);
         self.complete_size += block.size();
-        self.complete.insert(id);
-        // Conversations that are not shown never have a block.
-        self.advance();
-        while self.complete.first() == Some(&self.next) {
-            self.write_first_complete();
-            self.advance();
-        }
+        self.complete.insert(conversation.id, block);
+        let earliest = self.going_on.first_key_value();
+        self.write_complete(earliest.map_or(u32::MAX, |(&id, _)| id));
         if self.complete_size > MOST_COMPLETE {
-            self.write_all_complete();
+            self.write_complete(u32::MAX);
         }
     }
 
-    fn write_all_complete(&mut self) {
-        while !self.complete.is_empty() {
-            self.write_first_complete();
-        }
-        self.advance();
-    }
-
-    fn write_first_complete(&mut self) {
-        let id = self.complete.pop_first();
-        let Some(mut block) = id.and_then(|id| self.blocks.remove(&id)) else {
-            return;
-        };
-        self.buffered -= block.size();
-        self.complete_size -= block.size();
-        self.pieces.drain(&mut block.text, &mut self.out);
-        if self.out.len() >= AMOUNT {
-            self.hand_on();
-        }
-    }
-
-    fn advance(&mut self) {
-        while self.next < self.newest && !self.blocks.contains_key(&self.next) {
-            self.next += 1;
+    /// Writes complete conversations up to this one.
+    fn write_complete(&mut self, last: u32) {
+        while let Some(first) = self.complete.first_entry()
+            && *first.key() <= last
+        {
+            let block = first.remove();
+            self.buffered -= block.size();
+            self.complete_size -= block.size();
+            self.sheet.release(block.shelf);
+            self.shelves.give_back(block.shelf);
         }
     }
 
     /// Too much waits: complete conversations go first, then parts of the others.
     fn make_room(&mut self) {
-        self.write_all_complete();
+        self.write_complete(u32::MAX);
         if self.buffered > MOST_BUFFERED {
-            let mut ids: Vec<u32> = self.blocks.keys().copied().collect();
-            ids.sort_unstable();
-            for id in &ids {
-                let Some(block) = self.blocks.get_mut(id) else {
+            for &place in self.going_on.values() {
+                let Some(block) = &mut self.blocks[place as usize] else {
                     continue;
                 };
                 let before = block.size();
-                self.pieces.drain(&mut block.text, &mut self.out);
+                self.sheet.release(block.shelf);
+                block.len = 0;
                 block.in_parts = true;
                 self.buffered -= before - block.size();
-                if self.out.len() >= AMOUNT {
-                    self.hand_on();
-                }
             }
         }
     }
@@ -282,7 +295,7 @@ impl Sink for Blocks {
             return;
         }
         self.write(conversation, |view, out| view.end(out, conversation));
-        self.complete(conversation.id);
+        self.complete(conversation);
     }
 }
 
@@ -290,8 +303,10 @@ impl Sink for Blocks {
 mod tests {
     use super::*;
     use crate::conversation::{Role, State};
+    use crate::view::press::Printer;
     use crate::view::testing::Scene;
     use crate::view::{Style, talk::Talk};
+    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
@@ -308,6 +323,11 @@ mod tests {
     }
 
     impl Page {
+        fn blocks(&self, order: Order) -> Blocks {
+            let view = Box::new(Talk::new(Style::default()));
+            Blocks::new(view, order, Box::new(Printer::new(Box::new(self.clone()))))
+        }
+
         fn verdicts(&self) -> usize {
             let text = String::from_utf8(self.0.lock().expect("nobody panics").clone());
             text.expect("text").matches("closed by the client").count()
@@ -316,8 +336,7 @@ mod tests {
 
     fn shown_as_it_happens(scene: &Scene) -> (usize, usize) {
         let page = Page::default();
-        let view = Box::new(Talk::new(Style::default()));
-        let mut blocks = Blocks::new(view, Order::AsItHappens, Box::new(page.clone()));
+        let mut blocks = page.blocks(Order::AsItHappens);
         scene.feed_steps(&mut blocks);
         blocks.flush().expect("a page takes everything");
         let before = page.verdicts();
@@ -352,8 +371,7 @@ mod tests {
     #[test]
     fn a_conversation_that_goes_on_holds_the_others_up_for_a_while_and_is_told_in_one_piece() {
         let page = Page::default();
-        let view = Box::new(Talk::new(Style::default()));
-        let mut blocks = Blocks::new(view, Order::ByConversation, Box::new(page.clone()));
+        let mut blocks = page.blocks(Order::ByConversation);
         let open = Scene::tcp().id(0).handshake();
         open.feed_steps(&mut blocks);
         let tell = |blocks: &mut Blocks, ids: std::ops::Range<u32>| {

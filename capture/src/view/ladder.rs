@@ -22,7 +22,6 @@ use crate::conversation::{
     Conversation, Direction, Flags, Message, Note, Role, SegmentFacts, State, Step, StepKind,
 };
 use crate::decode::{Transport, UnreachableReason};
-use crate::text::TextKind;
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -195,7 +194,7 @@ pub(super) fn push_notes(out: &mut Vec<u8>, conversation: &Conversation, step: &
         separate(out);
         let _ = write!(out, "said by {}", step.src.ip());
     }
-    if let Some(prefix) = prefix(step.payload, TextKind::of(step.payload)) {
+    if let Some(prefix) = prefix(step.payload, step.payload_kind) {
         separate(out);
         let _ = write!(out, "begins with its {prefix}");
     }
@@ -610,7 +609,7 @@ impl Ladder {
         colour(text, &self.style, step.direction);
         let start = text.len();
         let room = self.layout.inner.saturating_sub(5);
-        push_fitting(text, step.payload, TextKind::of(step.payload), room);
+        push_fitting(text, step.payload, step.payload_kind, room);
         let used = columns_of(&text[start..]);
         plain(text, &self.style);
         self.push_between(out, step.direction, used, text);

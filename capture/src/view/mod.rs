@@ -4,7 +4,7 @@
 //! text from the wire is made safe by [`crate::text`] before it is written.
 //!
 //! - [`blocks`]: gathers a view's text by conversation, so that conversations that overlap in time are read one
-//!   after the other; `pieces`: the memory for it.
+//!   after the other; [`press`]: keeps and writes it as they say; `pieces`: the memory for it.
 //! - [`talk`], [`segments`], [`ladder`], [`follow`], [`summary`], [`report`]: the views; [`json`]: JSON lines.
 //! - [`svg`]: the ladder as a picture. [`explain`]: the teaching notes. `line`: columns and numbers.
 
@@ -15,6 +15,7 @@ pub mod json;
 pub mod ladder;
 mod line;
 mod pieces;
+pub mod press;
 pub mod report;
 pub mod segments;
 pub mod summary;

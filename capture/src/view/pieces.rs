@@ -4,9 +4,14 @@
 //! are still in the processor's cache, and nothing is ever moved because a text has grown.
 
 /// Octets of memory that a piece takes: four cache lines.
-pub(super) const PIECE: usize = 256;
+const PIECE: usize = 256;
 /// Octets of text that fit into one: what its place in the chain leaves.
 const ROOM: usize = PIECE - size_of::<u32>();
+
+/// Octets of memory that a text of so many octets takes.
+pub(super) fn size(len: usize) -> usize {
+    len.div_ceil(ROOM) * PIECE
+}
 
 /// One text: where in [`Pieces`] its chain begins and ends.
 #[derive(Debug, Default)]
@@ -15,18 +20,6 @@ pub(super) struct Chain {
     last: u32,
     /// Octets of text.
     len: usize,
-}
-
-impl Chain {
-    /// Whether there is no text.
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Octets of memory that it takes.
-    pub(super) fn size(&self) -> usize {
-        self.len.div_ceil(ROOM) * PIECE
-    }
 }
 
 /// The pieces of all chains.
@@ -83,7 +76,7 @@ impl Pieces {
             // Memory for 2³² pieces is a terabyte, and views have a limit far below.
             (self.all.len() - 1) as u32
         });
-        if chain.is_empty() {
+        if chain.len == 0 {
             chain.first = place;
         } else {
             self.all[chain.last as usize].next = place;
@@ -104,10 +97,9 @@ mod tests {
         for round in 1..=3 {
             let mut chain = Chain::default();
             pieces.append(&mut chain, &[b'a'; ROOM + 1]);
-            assert_eq!(chain.size(), 2 * PIECE);
+            assert_eq!(size(chain.len), 2 * PIECE);
             pieces.drain(&mut chain, &mut out);
-            assert!(chain.is_empty());
-            assert_eq!(chain.size(), 0);
+            assert_eq!(chain.len, 0);
             assert_eq!((pieces.all.len(), pieces.free.len()), (2, 2));
             assert_eq!(out.len(), round * (ROOM + 1));
         }

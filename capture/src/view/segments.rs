@@ -10,7 +10,6 @@ use super::line::{
 use super::{Style, View};
 use crate::conversation::{Conversation, Flags, Message, Note, Role, Step, StepKind};
 use crate::decode::Transport;
-use crate::text::TextKind;
 
 /// Columns of the flags.
 const FLAGS: usize = 9;
@@ -86,7 +85,7 @@ impl View for Segments {
         if !step.payload.is_empty() {
             out.extend_from_slice(b"  ");
             colour(out, style, step.direction);
-            push_octets(out, step.payload, TextKind::of(step.payload), MOST_OCTETS);
+            push_octets(out, step.payload, step.payload_kind, MOST_OCTETS);
             plain(out, style);
         }
         out.push(b'\n');

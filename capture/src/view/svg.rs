@@ -13,7 +13,6 @@ use super::line::{
 use super::{Style, verdict};
 use crate::conversation::{Conversation, Direction, Message, Role, Sink, State, Step, StepKind};
 use crate::decode::Transport;
-use crate::text::TextKind;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -244,7 +243,7 @@ impl Drawing {
         let is_said = step.payload_len > 0 && !matches!(step.kind, StepKind::Unreachable(_));
         let payload = is_said.then(|| {
             let mut payload = Vec::new();
-            let kind = TextKind::of(step.payload);
+            let kind = step.payload_kind;
             push_fitting(&mut payload, step.payload, kind, COLUMNS);
             text(payload)
         });

@@ -68,6 +68,7 @@ impl Scene {
         Scene {
             conversation: Conversation {
                 id: 0,
+                place: 0,
                 transport,
                 client: end(client),
                 server: end(server),
@@ -95,6 +96,7 @@ impl Scene {
 
     pub(crate) fn id(mut self, id: u32) -> Self {
         self.conversation.id = id;
+        self.conversation.place = id;
         self
     }
 
@@ -346,6 +348,7 @@ impl Scene {
                         kind: step.kind,
                         payload: &step.payload,
                         payload_len: step.payload_len,
+                        payload_kind: TextKind::of(&step.payload),
                         notes: step.notes,
                         messages: &messages,
                     };

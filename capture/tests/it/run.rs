@@ -452,8 +452,20 @@ fn ctrl_c_is_the_commands_business_and_everything_is_still_shown() {
     if !is_possible_with(&["python3"]) {
         return;
     }
-    let lab = lab();
-    let mut command = capture_run(&lab);
+    interrupt(|capture| killpg(capture, Signal::SIGINT).expect("the group is there"));
+}
+
+#[test]
+fn an_interrupt_for_capture_alone_is_handed_to_the_command() {
+    if !is_possible_with(&["python3"]) {
+        return;
+    }
+    interrupt(|capture| kill(capture, Signal::SIGINT).expect("it is there"));
+}
+
+/// Runs a command that says a last word when it is interrupted, and has it interrupted.
+#[track_caller]
+fn interrupt(send: impl FnOnce(Pid)) {
     let script = "\
 import socket, signal, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -464,11 +476,13 @@ print('ready', flush=True)
 while True:
     signal.pause()
 ";
+    let lab = lab();
+    let mut command = capture_run(&lab);
     command
         .args(["--", "python3", "-c", script])
         .process_group(0);
     let (child, _lines) = start_until_it_says(&mut command, "ready");
-    killpg(pid(child.id()), Signal::SIGINT).expect("the group is there");
+    send(pid(child.id()));
     let output = end_of(child);
     assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
     for text in ["\"before\"", "\"after\""] {

@@ -119,3 +119,17 @@ fn a_report_can_be_handed_in() {
         check(name, "report", &[]);
     }
 }
+
+#[test]
+fn of_a_file_that_is_no_capture_only_that_is_said() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("notes.txt");
+    std::fs::write(&file, "port 20001 is mine\n").expect("the folder is writable");
+    for view in ["talk", "segments", "ladder", "summary", "report"] {
+        let output = read(&file, &["--view", view]);
+        assert_eq!(output.status.code(), Some(1), "{view}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{view}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(said.lines().count(), 1, "{view}: {said}");
+    }
+}
