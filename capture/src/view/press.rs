@@ -1,6 +1,6 @@
 //! Puts onto paper what a view has said: keeps what has to wait, and hands the rest to a writer.
 //!
-//! [`Blocks`](super::blocks::Blocks) decides where every text belongs and puts it on a [`Sheet`] with orders; a press does
+//! [`Blocks`](super::blocks::Blocks) decides where every text belongs and puts it on a [`Sheet`] with tasks; a press does
 //! as they say. Nothing is decided here, so a press can be at work on a thread of its own while the view goes on.
 
 use super::pieces::{Chain, Pieces};
@@ -13,14 +13,14 @@ const AMOUNT: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub struct Sheet {
     pub(super) text: Vec<u8>,
-    orders: Vec<Order>,
-    /// Where the text begins that no order is about yet.
+    tasks: Vec<Task>,
+    /// Where the text begins that no task is about yet.
     start: usize,
 }
 
-/// What to do next. An order about text is about what comes behind the text of the order before.
+/// What to do next. A task with text is about what comes behind the text of the task before.
 #[derive(Clone, Copy, Debug)]
-enum Order {
+enum Task {
     /// Write so many octets.
     Write { len: usize },
     /// Keep so many octets on a shelf, behind what is there.
@@ -35,7 +35,7 @@ impl Sheet {
         self.text.len() >= AMOUNT
     }
 
-    /// How much text there is that no order is about yet.
+    /// How much text there is that no task is about yet.
     pub(super) fn fresh(&self) -> usize {
         self.text.len() - self.start
     }
@@ -43,28 +43,28 @@ impl Sheet {
     /// The fresh text is to be written.
     pub(super) fn write(&mut self) {
         let len = self.settle();
-        if let Some(Order::Write { len: before }) = self.orders.last_mut() {
+        if let Some(Task::Write { len: before }) = self.tasks.last_mut() {
             *before += len;
         } else {
-            self.orders.push(Order::Write { len });
+            self.tasks.push(Task::Write { len });
         }
     }
 
     /// The fresh text is to be kept.
     pub(super) fn keep(&mut self, shelf: u32) {
         let len = self.settle();
-        self.orders.push(Order::Keep { shelf, len });
+        self.tasks.push(Task::Keep { shelf, len });
     }
 
     /// What is on a shelf is to be written.
     pub(super) fn release(&mut self, shelf: u32) {
-        self.orders.push(Order::Release { shelf });
+        self.tasks.push(Task::Release { shelf });
     }
 
     /// Makes it a white sheet again.
     pub fn clear(&mut self) {
         self.text.clear();
-        self.orders.clear();
+        self.tasks.clear();
         self.start = 0;
     }
 
@@ -137,17 +137,17 @@ impl Press for Printer {
             text = rest;
             part
         };
-        for order in &sheet.orders {
-            match *order {
-                Order::Write { len } => self.write(cut(len))?,
-                Order::Keep { shelf, len } => {
+        for task in &sheet.tasks {
+            match *task {
+                Task::Write { len } => self.write(cut(len))?,
+                Task::Keep { shelf, len } => {
                     let shelf = shelf as usize;
                     if shelf >= self.shelves.len() {
                         self.shelves.resize_with(shelf + 1, Chain::default);
                     }
                     self.pieces.append(&mut self.shelves[shelf], cut(len));
                 }
-                Order::Release { shelf } => {
+                Task::Release { shelf } => {
                     if let Some(shelf) = self.shelves.get_mut(shelf as usize) {
                         self.pieces.drain(shelf, &mut self.out);
                     }
