@@ -36,6 +36,9 @@ const NO_COINCIDENCE: usize = 12;
 
 /// Whether an expectation of the wire is satisfied.
 pub(super) fn evaluate(wire: &Wire, ledger: &Ledger) -> Finding {
+    if wire.if_watched && !ledger.wire.watched {
+        return Finding::Met;
+    }
     let actor = wire.speaker().unwrap_or(SERVER).to_owned();
     if let Some(why) = &ledger.wire.failed {
         return Finding::Undecided(Miss {
@@ -838,6 +841,7 @@ mod tests {
             let wire = Wire {
                 sought,
                 within: Duration::from_secs(1),
+                if_watched: false,
             };
             let found = evaluate(&wire, &self.ledger);
             let word = match &found {

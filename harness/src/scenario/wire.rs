@@ -18,6 +18,9 @@ pub struct Wire {
     pub sought: Sought,
     /// For how long to wait.
     pub within: Duration,
+    /// Where the wire is not watched, the screens decide without it.
+    #[serde(default)]
+    pub if_watched: bool,
 }
 
 /// What is expected of the wire. "Since the mark" means since the last thing that happened.
@@ -159,8 +162,9 @@ impl Wire {
 impl Reader<'_> {
     /// `wire …`: see [`HELP`].
     pub(super) fn wire(&mut self, node: &KdlNode) -> Result<()> {
-        if self.check.is_none() || !self.wire_check {
-            let help = "write `needs capture` into the check, before this";
+        let if_watched = self.flag(node, "if-watched")?;
+        if self.check.is_none() || !(self.wire_check || if_watched) {
+            let help = "write `needs capture` into the check, before this, or if-watched=#true";
             return Err(self.at(
                 node,
                 "only a check that needs a capture looks at the wire",
@@ -212,7 +216,7 @@ impl Reader<'_> {
                 Sought::Only { from, to, texts }
             }
             [from, "->", to, "something"] => {
-                self.only_props(node, &["within"])?;
+                self.only_props(node, &["within", "if-watched"])?;
                 let (from, to) = self.ends(node, from, to)?;
                 Sought::Something { from, to }
             }
@@ -293,7 +297,14 @@ impl Reader<'_> {
             Some(_) => self.within(node)?,
             None => DEFAULT_WAIT,
         };
-        self.push(node, Action::Wire(Wire { sought, within }));
+        self.push(
+            node,
+            Action::Wire(Wire {
+                sought,
+                within,
+                if_watched,
+            }),
+        );
         Ok(())
     }
 

@@ -420,7 +420,10 @@ impl Play {
     /// Waits for something on the wire; or, where nothing is to cross it, until something would have.
     async fn look_at_the_wire(&mut self, index: usize, action: &Action, wire: &Wire) -> Waiting {
         if self.tap.is_none() {
-            return Waiting::Skipped;
+            return match wire.if_watched {
+                true => Waiting::Met,
+                false => Waiting::Skipped,
+            };
         }
         if wire.is_about_silence() {
             self.settle(Some(LONG_QUIET), RESTLESS).await;
