@@ -356,7 +356,10 @@ impl Hall {
                     }
                     Progress::Played(name) => {
                         if let Some(from) = began.get(name) {
-                            lags.insert(name.clone(), self.canary.worst(*from, Instant::now()));
+                            // Of a scenario that is played again because it failed, each run counts.
+                            let lag = self.canary.worst(*from, Instant::now());
+                            let worst = lags.entry(name.clone()).or_insert(lag);
+                            *worst = lag.max(*worst);
                         }
                     }
                     _ => {}
@@ -582,6 +585,6 @@ fn passes(scene: &Scene, rubric: Option<&Rubric>) -> bool {
         .iter()
         .all(|verdict| {
             verdict.status == Status::Pass
-                || (verdict.kind == Kind::Robustness && !has_points(&verdict.id))
+                || (verdict.kind != Kind::Required && !has_points(&verdict.id))
         })
 }

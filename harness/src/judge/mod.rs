@@ -8,6 +8,7 @@
 mod address;
 mod blame;
 pub mod clock;
+mod exchange;
 pub mod expect;
 pub mod find;
 mod history;
@@ -333,7 +334,7 @@ fn verdict(
                 matches!(&scenario.steps[failure.step].action, Action::See(see) if see.unsure);
             if failure.unsure && by_the_screens {
                 verdict.because = Some(format!(
-                    "{}; the screens cannot decide it: what crosses the wire would",
+                    "{}; the sheet does not say it so plainly that this alone would fail anybody",
                     failure.miss.because
                 ));
             }

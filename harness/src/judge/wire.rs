@@ -9,6 +9,7 @@
 //! Times are the kernel's, of the frames. What a loaded machine adds to them is allowed for by [`SHORTER`] and [`LONGER`].
 
 use super::address::calls_by_address;
+use super::exchange::as_asked;
 use super::expect::{Finding, Miss, who};
 use super::find;
 use super::ledger::Ledger;
@@ -68,6 +69,7 @@ pub(super) fn evaluate(wire: &Wire, ledger: &Ledger) -> Finding {
         Sought::OrderlyClose { actor } => orderly_close(actor, ledger),
         Sought::NoReset => no_reset(ledger),
         Sought::Uses { transport } => uses(*transport, ledger),
+        Sought::AsAsked { date, time } => as_asked(date, time, ledger),
         Sought::Gaps {
             actor,
             least,
@@ -164,6 +166,9 @@ fn expected(sought: &Sought, ledger: &Ledger) -> String {
         ),
         Sought::NoReset => "nobody cuts a connection off (RST)".to_owned(),
         Sought::Uses { transport } => format!("the programs speak over {transport}"),
+        Sought::AsAsked { date, time } => {
+            format!("{date} is answered with a date, and {time} with a time")
+        }
         Sought::Gaps {
             actor, least, most, ..
         } => format!(

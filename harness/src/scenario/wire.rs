@@ -92,6 +92,13 @@ pub enum Sought {
         /// The one the sheet asks for.
         transport: Transport,
     },
+    /// No request for the one is answered with the other.
+    AsAsked {
+        /// What asks for the date.
+        date: String,
+        /// What asks for the time.
+        time: String,
+    },
     /// What this client sends goes to an address of the server's computer, and not to one that every computer has itself.
     ByAddress {
         /// Whose.
@@ -112,9 +119,10 @@ pub enum Sought {
 
 const HELP: &str = "wire ada -> server contains \"12 + 42\", wire server -> ada contains number=54, \
 wire ada -> server begins-with \"{ada}\", wire ada -> server only \"SEND_DATE\" \"SEND_TIME\", wire ada silent, wire server -> ada something, \
-wire handshake ada, wire orderly-close ada, wire gaps ada from=1 to=2 count=6, wire calls-by-address ada, wire uses udp, wire no-reset";
+wire handshake ada, wire orderly-close ada, wire gaps ada from=1 to=2 count=6, wire calls-by-address ada, wire answers-as-asked date=\"SEND_DATE\" time=\"SEND_TIME\", wire uses udp, wire no-reset";
 
-const WORDS: [&str; 11] = [
+const WORDS: [&str; 12] = [
+    "answers-as-asked",
     "contains",
     "begins-with",
     "only",
@@ -146,7 +154,10 @@ impl Wire {
             | Sought::Handshake { actor }
             | Sought::ByAddress { actor }
             | Sought::Gaps { actor, .. } => Some(actor),
-            Sought::OrderlyClose { .. } | Sought::NoReset | Sought::Uses { .. } => None,
+            Sought::OrderlyClose { .. }
+            | Sought::NoReset
+            | Sought::Uses { .. }
+            | Sought::AsAsked { .. } => None,
         }
     }
 
@@ -279,6 +290,18 @@ impl Reader<'_> {
                 };
                 Sought::Uses { transport }
             }
+            ["answers-as-asked"] => {
+                self.only_props(node, &["date", "time", "if-watched"])?;
+                let text = |name| match node.get(name) {
+                    Some(KdlValue::String(text)) => Ok(text.clone()),
+                    _ => {
+                        let help = "date=\"SEND_DATE\" time=\"SEND_TIME\"";
+                        Err(self.at(node, "which requests are there?", "here", Some(help)))
+                    }
+                };
+                let (date, time) = (text("date")?, text("time")?);
+                Sought::AsAsked { date, time }
+            }
             ["no-reset"] => {
                 self.only_props(node, &[])?;
                 Sought::NoReset
@@ -363,6 +386,9 @@ impl fmt::Display for Wire {
             Sought::ByAddress { actor } => write!(f, "calls-by-address {actor}"),
             Sought::NoReset => f.write_str("no-reset"),
             Sought::Uses { transport } => write!(f, "uses {transport}"),
+            Sought::AsAsked { date, time } => {
+                write!(f, "answers-as-asked {} {}", quoted(date), quoted(time))
+            }
             Sought::Gaps {
                 actor, least, most, ..
             } => {
