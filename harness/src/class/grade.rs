@@ -516,8 +516,16 @@ fn open(member: &Member) -> Result<Submission> {
         _ => {}
     }
     let mut submission = manifest::read(&member.given)?;
-    for (exercise, programs) in &submission.programs {
-        let dir = programs.dir.canonicalize().unwrap_or_default();
+    let programs = submission
+        .programs
+        .iter()
+        .map(|(exercise, programs)| (exercise, &programs.dir));
+    let papers = submission
+        .papers
+        .iter()
+        .map(|(exercise, files)| (exercise, &files.dir));
+    for (exercise, dir) in programs.chain(papers) {
+        let dir = dir.canonicalize().unwrap_or_default();
         if !dir.starts_with(&submission.dir) {
             return Err(miette!(
                 help = "name a folder of the submission",

@@ -168,6 +168,7 @@ impl Reader<'_> {
             let files = PaperFiles {
                 capture: Some(self.file(&dir, &section.capture)?),
                 answers: self.file(&dir, &section.answers)?,
+                dir,
             };
             papers.insert(Exercise::Ex5, files);
         }
@@ -176,6 +177,7 @@ impl Reader<'_> {
             let files = PaperFiles {
                 capture: None,
                 answers: self.file(&dir, &section.answers)?,
+                dir,
             };
             papers.insert(Exercise::Ex7, files);
         }

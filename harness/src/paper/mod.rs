@@ -32,6 +32,9 @@ const MOST_CAPTURE: u64 = 256 << 20;
 /// Where the files are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaperFiles {
+    /// The folder that the manifest names for them. What `check` is given may lie elsewhere, as one's own programs may;
+    /// `grade` refuses a manifest that leads out of the submission.
+    pub dir: PathBuf,
     /// What was captured.
     pub capture: Option<PathBuf>,
     /// What was found in it, or the answers.
@@ -57,10 +60,11 @@ pub enum Reading<T> {
     Unreadable(String),
 }
 
-/// Reads what was handed in for an exercise. `home` is the submission's folder: files elsewhere are not opened, wherever
-/// links lead. `ports` are those on which the submission's programs talk, as far as they are known.
+/// Reads what was handed in for an exercise. `home` is the submission's folder, and files outside the one that the manifest
+/// names are not opened, wherever links lead. `ports` are those on which the submission's programs talk, as far as they are known.
 pub fn read(exercise: Exercise, files: &PaperFiles, home: &Path, ports: &BTreeSet<u16>) -> Paper {
-    let answers = match open(&files.answers, home, MOST_ANSWERS) {
+    let open = |path: &Path, most| open(path, &files.dir, home, most);
+    let answers = match open(&files.answers, MOST_ANSWERS) {
         Ok((mut file, name)) => {
             let mut text = Vec::new();
             match file.read_to_end(&mut text) {
@@ -77,7 +81,7 @@ pub fn read(exercise: Exercise, files: &PaperFiles, home: &Path, ports: &BTreeSe
             ports.extend(answers.server_port);
             named = answers.client_port.zip(answers.server_port);
         }
-        match open(path, home, MOST_CAPTURE) {
+        match open(path, MOST_CAPTURE) {
             Ok((file, name)) => facts::of_file(file, &name, ports, named),
             Err(why) => Reading::Unreadable(why),
         }
@@ -86,7 +90,7 @@ pub fn read(exercise: Exercise, files: &PaperFiles, home: &Path, ports: &BTreeSe
 }
 
 /// Opens a plain file of the submission's, and says what it is called there.
-fn open(path: &Path, home: &Path, most: u64) -> Result<(File, String), String> {
+fn open(path: &Path, dir: &Path, home: &Path, most: u64) -> Result<(File, String), String> {
     let name = path
         .strip_prefix(home)
         .unwrap_or(path)
@@ -94,8 +98,8 @@ fn open(path: &Path, home: &Path, most: u64) -> Result<(File, String), String> {
         .to_string();
     let cannot = |error: std::io::Error| format!("cannot open {name}: {error}");
     let real = path.canonicalize().map_err(cannot)?;
-    if !home.canonicalize().is_ok_and(|home| real.starts_with(home)) {
-        return Err(format!("{name} is outside the submission's folder"));
+    if !dir.canonicalize().is_ok_and(|dir| real.starts_with(dir)) {
+        return Err(format!("{name} leads out of the submission's folder"));
     }
     // Without waiting for the other end of a FIFO.
     let file = File::options()

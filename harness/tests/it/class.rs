@@ -174,8 +174,15 @@ fn a_broken_submission_is_recorded_and_stops_no_other() {
         "[ex1]\ndir = \"../ada/ex1\"\nserver = \"python3 UDP_Server.py\"\nclient = \"python3 UDP_Client.py\"\n",
     )
     .expect("it can be written");
+    // Nobody hands in another's answers either.
+    fs::create_dir(class.at("class/hugo")).expect("a folder can be made");
+    fs::write(
+        class.at("class/hugo/lab.toml"),
+        "[ex7]\ndir = \"../ada\"\nanswers = \"answers.toml\"\n",
+    )
+    .expect("it can be written");
     let graded = class.grade(&["--seed", "1"]);
-    graded.check(2, &["6 submissions", "1 passed", "1 failed", "4 refused"]);
+    graded.check(2, &["7 submissions", "1 passed", "1 failed", "5 refused"]);
     let states: Vec<String> = class
         .states("results")
         .into_iter()
@@ -189,7 +196,8 @@ fn a_broken_submission_is_recorded_and_stops_no_other() {
             "dora refused",
             "emil refused",
             "finn refused",
-            "gwen refused"
+            "gwen refused",
+            "hugo refused"
         ]
     );
     class.check_whole("results");
@@ -199,6 +207,7 @@ fn a_broken_submission_is_recorded_and_stops_no_other() {
         (3, "did you mean `server`?"),
         (4, "no plain file"),
         (5, "leads out of the submission"),
+        (6, "leads out of the submission"),
     ] {
         let error = index["submissions"][place]["error"].as_str();
         assert!(
@@ -218,7 +227,7 @@ fn a_broken_submission_is_recorded_and_stops_no_other() {
         table.starts_with("name,student,folder,outcome,score,max_score,ex1/"),
         "{table}"
     );
-    assert_eq!(table.lines().count(), 7);
+    assert_eq!(table.lines().count(), 8);
     assert!(class.at("results/latest/report.json").is_file());
 }
 

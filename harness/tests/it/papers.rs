@@ -135,7 +135,7 @@ fn no_file_outside_the_submission_is_read() {
     let checked = copy.check(&[]);
     let because = checked.get("ex5/handshake")["because"].to_string();
     assert!(
-        because.contains("outside the submission's folder"),
+        because.contains("leads out of the submission's folder"),
         "{because}"
     );
 }
@@ -176,10 +176,6 @@ fn a_beginners_clock_does_not_notice_a_restart_and_the_calculator_does() {
         return;
     }
     let copy = Copy::of("beginner");
-    let manifest = copy.dir.join("lab.toml");
-    let text = fs::read_to_string(&manifest).expect("it can be read");
-    fs::write(&manifest, text + "\n[ex7]\nanswers = \"answers.toml\"\n")
-        .expect("it can be written");
     write_answers(
         &copy,
         "[ex7]\na = \"stateful\"\nb = \"stateful\"\nc = \"stateful\"\nd = \"stateless\"\n",
