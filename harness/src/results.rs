@@ -16,8 +16,8 @@ use crate::judge::{self, Flaky, Obstacle, Status, Verdict};
 use crate::lab::{Exercise, Kind};
 use crate::ladder::{self, Ladder};
 use crate::manifest::{FILE, Submission};
+use crate::paper::Paper;
 use crate::paper::examine::examine;
-use crate::paper::{self, Paper};
 use crate::report::Report;
 use crate::rubric::Rubric;
 use crate::scenario::Scenario;
@@ -251,7 +251,11 @@ impl Run {
                 .into_iter()
                 .flat_map(|scene| match self.papers.get(&scene.scenario.exercise) {
                     Some(paper) => examine(&scene.scenario, paper, &experiments),
-                    None => paper::examine::missing(&scene.scenario),
+                    // As when results are put together from parts.
+                    None => {
+                        let what = "what was handed in, which was not recorded".to_owned();
+                        judge::not_played(&scene.scenario, &Obstacle::Lacks { what })
+                    }
                 });
         let on_papers: Vec<Verdict> = on_papers.collect();
         verdicts.extend(on_papers);

@@ -225,12 +225,10 @@ fn select(
             ));
         }
     }
+    let needed = needed(library, selection);
     let wanted = |scenario: &&Scenario| {
         submission.has(scenario)
-            && (selection.is_empty()
-                || needed(library, selection)
-                    .iter()
-                    .any(|id| concerns(scenario, id)))
+            && (selection.is_empty() || needed.iter().any(|id| concerns(scenario, id)))
     };
     let scenarios: Vec<Scenario> = library.scenarios.iter().filter(wanted).cloned().collect();
     if scenarios.is_empty() {

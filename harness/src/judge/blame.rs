@@ -66,7 +66,7 @@ pub(super) fn of(scenario: &Scenario, step: usize, viewer: &str, ledger: &Ledger
             format!("nothing left {speaks} for the server"),
         );
     }
-    let asked = find::shown(&borrowed(&requests));
+    let asked = find::shown(&requests);
     if viewer == SERVER {
         let because = format!("{asked} left {speaks}, and the server's screen does not show it");
         return blame(Side::Server, because);
@@ -80,16 +80,15 @@ pub(super) fn of(scenario: &Scenario, step: usize, viewer: &str, ledger: &Ledger
         let because = format!("{asked} left {speaks}, and the server sent nothing to {reader}");
         return blame(Side::Server, because);
     }
-    let pieces = borrowed(&answers);
-    let said = find::shown(&pieces);
-    if heard.carries(&pieces)? {
+    let said = find::shown(&answers);
+    if heard.carries(&answers)? {
         let because = format!("the server sent {said} to {reader}, which does not show it");
         return blame(Side::Client, because);
     }
     // What cannot be read may be the right answer.
-    pieces
+    answers
         .iter()
-        .all(|piece| find::is_plain(piece))
+        .all(|answer| find::is_plain(answer))
         .then(|| Blame {
             side: Side::Server,
             because: format!("what the server sent to {reader} is {said}"),
@@ -107,20 +106,16 @@ fn speaker(scenario: &Scenario, step: usize) -> Option<Actor> {
     }
 }
 
-fn borrowed(pieces: &[Vec<u8>]) -> Vec<&[u8]> {
-    pieces.iter().map(Vec::as_slice).collect()
-}
-
 /// What crossed the wire of that which a step is about.
 struct Heard<'a> {
     see: &'a See,
     ledger: &'a Ledger,
 }
 
-impl Heard<'_> {
+impl<'a> Heard<'a> {
     /// What one said to the other. None when somebody unknown said something, which may be this.
-    fn pieces(&self, from: &str, to: &str) -> Option<Vec<Vec<u8>>> {
-        let all: Box<dyn Iterator<Item = &Crossing>> = match self.see.ever {
+    fn pieces(&self, from: &str, to: &str) -> Option<Vec<&'a [u8]>> {
+        let all: Box<dyn Iterator<Item = &'a Crossing>> = match self.see.ever {
             true => Box::new(
                 self.ledger
                     .wire
@@ -143,7 +138,7 @@ impl Heard<'_> {
                 if crossing.is_cut() {
                     return None;
                 }
-                pieces.push(crossing.payload.0.clone());
+                pieces.push(&crossing.payload.0[..]);
             }
         }
         Some(pieces)

@@ -3,8 +3,7 @@
 use super::clock;
 use super::find;
 use super::ledger::Ledger;
-use super::wire::Answer;
-use crate::event::Crossing;
+use super::wire::{Answer, is_between};
 use crate::scenario::model::SERVER;
 
 /// So many answers that all are the other one's are no coincidence: a datagram that came late can make one look so.
@@ -17,7 +16,8 @@ pub(super) fn as_asked(date: &str, time: &str, ledger: &Ledger) -> Answer {
     let mut swapped: Vec<(&str, String)> = Vec::new();
     for client in ledger.clients() {
         let mut asked = None;
-        for (_, crossing) in &ledger.wire.crossings {
+        let crossings = ledger.wire.crossings.iter().map(|(_, crossing)| crossing);
+        for crossing in crossings.filter(|crossing| crossing.carries()) {
             let carries = |text| find::carries_text(&[&crossing.payload.0], text);
             if is_between(crossing, client, SERVER) {
                 asked = match (carries(date), carries(time)) {
@@ -47,10 +47,4 @@ pub(super) fn as_asked(date: &str, time: &str, ledger: &Ledger) -> Answer {
         ),
         _ => Answer::Yes,
     }
-}
-
-fn is_between(crossing: &Crossing, from: &str, to: &str) -> bool {
-    crossing.carries()
-        && crossing.from.as_deref() == Some(from)
-        && crossing.to.as_deref() == Some(to)
 }

@@ -112,6 +112,21 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// The sentence of a check is satisfied.
+    pub(crate) fn pass(&mut self, check: &CheckBlock) {
+        self.status = Status::Pass;
+        self.points = check.points;
+        self.matters.clone_from(&check.matters);
+    }
+
+    /// What helps whoever did not satisfy it.
+    pub(crate) fn give_hints(&mut self, check: &CheckBlock) {
+        self.hint = check.hints.first().cloned();
+        self.more_hints = check.hints.iter().skip(1).cloned().collect();
+    }
+}
+
 /// Why nothing of a scenario could be played.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "obstacle", rename_all = "kebab-case")]
@@ -317,8 +332,7 @@ fn verdict(
                 failure.miss.because,
                 wire.unwrap_or_default()
             ));
-            verdict.hint = check.hints.first().cloned();
-            verdict.more_hints = check.hints.iter().skip(1).cloned().collect();
+            verdict.give_hints(check);
             verdict.see = format!("{}:{}", scenario.file, scenario.steps[failure.step].place);
             if let Some((actor, words)) = expect::crash(ledger) {
                 let because = verdict.because.take().unwrap_or_default();
@@ -354,9 +368,7 @@ fn verdict(
             verdict.because = Some(format!("the scenario was not played to its end: {fault}"));
         }
         (None, _) => {
-            verdict.status = Status::Pass;
-            verdict.points = check.points;
-            verdict.matters.clone_from(&check.matters);
+            verdict.pass(check);
         }
     }
     verdict

@@ -187,7 +187,7 @@ fn is_from(crossing: &Crossing, from: &str) -> bool {
     crossing.from.as_deref() == Some(from)
 }
 
-fn is_between(crossing: &Crossing, from: &str, to: &str) -> bool {
+pub(super) fn is_between(crossing: &Crossing, from: &str, to: &str) -> bool {
     is_from(crossing, from) && crossing.to.as_deref() == Some(to)
 }
 

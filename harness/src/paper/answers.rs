@@ -76,15 +76,6 @@ impl Nature {
         }
     }
 
-    /// The other one.
-    #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            Nature::Stateless => Nature::Stateful,
-            Nature::Stateful => Nature::Stateless,
-        }
-    }
-
     /// What somebody who writes this means; none when it is not clear.
     fn of(words: &str) -> Option<Self> {
         let mut found = Vec::new();
@@ -256,17 +247,21 @@ impl Reader<'_> {
         let value = self.section.remove(key)?;
         let understood = understand(value.get_ref());
         if understood.is_none() {
-            let span = value.span();
-            let message = format!("`{key}` is {wanted}");
-            let mistake = self
-                .source
-                .mistake((span.start, span.len()), message, "here", None);
-            self.unclear.push(Unclear {
-                key: key.to_owned(),
-                what: mistake.to_string(),
-            });
+            self.note(key, &value, format!("`{key}` is {wanted}"));
         }
         understood
+    }
+
+    /// Something about the answer to `key` was not understood.
+    fn note(&mut self, key: &str, value: &Spanned<Value>, message: String) {
+        let span = value.span();
+        let mistake = self
+            .source
+            .mistake((span.start, span.len()), message, "here", None);
+        self.unclear.push(Unclear {
+            key: key.to_owned(),
+            what: mistake.to_string(),
+        });
     }
 
     /// What nobody asked for: misspelt, perhaps.
@@ -281,14 +276,7 @@ impl Reader<'_> {
                 Some(near) => format!("nobody asks for `{key}`; did you mean `{near}`?"),
                 None => format!("nobody asks for `{key}`; known here: {}", known.join(", ")),
             };
-            let span = value.span();
-            let mistake = self
-                .source
-                .mistake((span.start, span.len()), message, "here", None);
-            self.unclear.push(Unclear {
-                key: near.unwrap_or(&key).to_owned(),
-                what: mistake.to_string(),
-            });
+            self.note(near.unwrap_or(&key), &value, message);
         }
     }
 }

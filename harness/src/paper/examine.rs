@@ -4,7 +4,7 @@ use super::answers::{Answers, Found, Nature, Protocols};
 use super::facts::{Facts, Opening, Talk};
 use super::{Paper, Reading};
 use crate::judge::{Status, Verdict, blank_verdict, find};
-use crate::scenario::{Question, Scenario};
+use crate::scenario::{CheckBlock, Held, Question, Scenario};
 use crate::text::{count, shorten, visible};
 use std::collections::BTreeMap;
 
@@ -66,22 +66,20 @@ pub fn examine(
     paper: &Paper,
     experiments: &BTreeMap<&str, &Verdict>,
 ) -> Vec<Verdict> {
-    let verdict = |(index, check): (usize, &crate::scenario::CheckBlock)| {
+    let verdict = |(index, check): (usize, &CheckBlock)| {
         let mut verdict = blank_verdict(scenario, index);
         let Some(question) = &check.question else {
             return verdict;
         };
         let finding = answer(question, paper, experiments);
-        verdict.status = finding.status;
         verdict.remarks = finding.remark.into_iter().collect();
-        match finding.status {
-            Status::Pass => {
-                verdict.points = check.points;
-                verdict.matters.clone_from(&check.matters);
-                return verdict;
-            }
-            Status::Inconclusive => verdict.max_points = 0.0,
-            Status::Fail | Status::NotRun => {}
+        if finding.status == Status::Pass {
+            verdict.pass(check);
+            return verdict;
+        }
+        verdict.status = finding.status;
+        if finding.status == Status::Inconclusive {
+            verdict.max_points = 0.0;
         }
         verdict.sent = Some(match question {
             Question::CaptureHolds(_) => "the capture that was handed in".to_owned(),
@@ -92,8 +90,7 @@ pub fn examine(
         verdict.expected = Some(finding.expected);
         verdict.got = Some(finding.got);
         verdict.because = Some(finding.because);
-        verdict.hint = check.hints.first().cloned();
-        verdict.more_hints = check.hints.iter().skip(1).cloned().collect();
+        verdict.give_hints(check);
         verdict
     };
     scenario.checks.iter().enumerate().map(verdict).collect()
@@ -116,9 +113,9 @@ fn answer(question: &Question, paper: &Paper, experiments: &BTreeMap<&str, &Verd
                 Err(why) => return Finding::fail("a capture that can be read", "none", why),
             };
             match what {
-                crate::scenario::Held::Handshake => handshake(facts),
-                crate::scenario::Held::Text => text(facts),
-                crate::scenario::Held::OnlyLab => {
+                Held::Handshake => handshake(facts),
+                Held::Text => text(facts),
+                Held::OnlyLab => {
                     let found = match answers {
                         Ok(Answers::Handshake(found)) => Some(found),
                         _ => None,
@@ -514,15 +511,4 @@ fn shown_by(nature: Nature) -> Status {
         Nature::Stateless => Status::Pass,
         Nature::Stateful => Status::Fail,
     }
-}
-
-/// The verdicts on a paper that was asked for and is not there, as when results are put together from parts.
-pub fn missing(scenario: &Scenario) -> Vec<Verdict> {
-    let verdict = |index| {
-        let mut verdict = blank_verdict(scenario, index);
-        verdict.max_points = 0.0;
-        verdict.because = Some("needs what was handed in, which was not recorded".to_owned());
-        verdict
-    };
-    (0..scenario.checks.len()).map(verdict).collect()
 }

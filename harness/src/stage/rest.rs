@@ -4,10 +4,10 @@
 //! long on an idle one. A program is at rest when none of its threads runs and nothing waits unread for it.
 
 use super::play::{GLANCE, Play};
-use crate::event::EventKind;
+use super::program::Program;
+use crate::event::{Actor, EventKind};
 use crate::world::processes;
 use capture::listeners::{Socket, State};
-use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,12 +23,14 @@ impl Play {
         let quiet = quiet.unwrap_or(REST);
         let mut rested = false;
         // Who was busy each time it was looked.
-        let mut restless: BTreeSet<String> = self.programs.keys().cloned().collect();
+        let mut restless: Vec<&Actor> = self.programs.keys().collect();
         while Instant::now() < deadline {
             let printed = self.recorder.last_output();
-            let busy = self.who_is_busy();
-            restless.retain(|actor| busy.contains(actor));
-            let rests = busy.is_empty() && !self.has_more_to_do();
+            let processes = processes::Processes::read();
+            let busy = |program: &Program| processes::any_busy(&processes.family(program.pid));
+            restless.retain(|actor| self.programs.get(*actor).is_some_and(busy));
+            let rests =
+                restless.is_empty() && !self.programs.values().any(busy) && !self.has_more_to_do();
             // Twice in a row, so that a process between two states is not taken for one at rest.
             let silent_since = printed.max(began);
             if rests && rested && Instant::now() >= silent_since + quiet {
@@ -39,18 +41,9 @@ impl Play {
             rested &= self.recorder.last_output() == printed;
         }
         for actor in restless {
+            let actor = actor.clone();
             self.recorder.record(EventKind::NeverAtRest { actor });
         }
-    }
-
-    /// Those of whom some thread is running or about to.
-    fn who_is_busy(&self) -> BTreeSet<String> {
-        let processes = processes::Processes::read();
-        let busy = self
-            .programs
-            .iter()
-            .filter(|(_, program)| processes::any_busy(&processes.family(program.pid)));
-        busy.map(|(actor, _)| actor.clone()).collect()
     }
 
     /// Whether something is on its way to programs that seem to be at rest.

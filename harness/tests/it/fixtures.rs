@@ -58,6 +58,15 @@ fn take<'t, T>(next: &AtomicUsize, of: &'t [T]) -> Option<(usize, &'t T)> {
 /// What came of a submission: its report, and what is wrong with that, if anything.
 type Outcome = (Checked, Option<String>);
 
+#[track_caller]
+fn assert_nothing_wrong(outcomes: &[Outcome]) {
+    let wrong: Vec<&str> = outcomes
+        .iter()
+        .filter_map(|(_, wrong)| wrong.as_deref())
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 fn outcome_of_variant((name, _): &(&str, &[&str])) -> Outcome {
     let copy = Copy::of(name);
     let checked = copy.check(&[]);
@@ -88,11 +97,7 @@ fn every_submission_that_satisfies_the_sheet_passes() {
         .filter(|(_, programs)| has(programs))
         .collect();
     let outcomes = each(&here, outcome_of_variant);
-    let wrong: Vec<&str> = outcomes
-        .iter()
-        .filter_map(|(_, wrong)| wrong.as_deref())
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_nothing_wrong(&outcomes);
     if here.len() < VARIANTS.len() {
         return;
     }
@@ -222,11 +227,7 @@ fn each_fault_fails_exactly_the_check_that_names_it() {
         .filter(|(folder, _)| has(&programs_of(folder)))
         .collect();
     let outcomes = each(&here, outcome_of_fault);
-    let wrong: Vec<&str> = outcomes
-        .iter()
-        .filter_map(|(_, wrong)| wrong.as_deref())
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_nothing_wrong(&outcomes);
     if here.len() == all {
         let reports: Vec<(&str, &Checked)> = here
             .iter()
