@@ -154,6 +154,10 @@ fn answer(question: &Question, paper: &Paper, experiments: &BTreeMap<&str, &Verd
                 remark.push_str(" Experiment: ");
                 remark.push_str(&outcome(experiment));
             }
+            // For the instructor to read; it is not marked.
+            if let Some(reason) = protocols.because.get(letter) {
+                remark.push_str(&format!(" Reason given: “{}”", shorten(reason, 400)));
+            }
             Finding {
                 remark: Some(remark),
                 ..finding

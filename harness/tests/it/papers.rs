@@ -154,6 +154,8 @@ fn yes_and_no_answer_the_sheets_question_and_what_is_unclear_is_left_to_a_person
         ("ex7/d", "pass"),
     ];
     check_statuses(&copy, &expected);
+    let told = copy.check(&[]).get("ex7/a")["remarks"].to_string();
+    assert!(told.contains("Reason given: “…”"), "{told}");
 }
 
 /// The experiment's outcome as the report says it: `pass` when the client did not notice.
