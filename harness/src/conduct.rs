@@ -16,8 +16,8 @@ use crate::scenario::{Action, Need, Scenario};
 use crate::stage::{self, Job, Wiring};
 use crate::turns::Turns;
 use crate::world::sandbox::Sandbox;
-use crate::world::{Cables, Isolation, Watch, ports};
-use std::collections::BTreeMap;
+use crate::world::{Cables, Interpreters, Isolation, Watch, ports};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -91,6 +91,17 @@ pub async fn conduct(
     progress: mpsc::UnboundedSender<Progress>,
 ) -> std::io::Result<Run> {
     let failed_builds = build::run_all(plan, &stop, &progress).await?;
+    let played: BTreeSet<Exercise> = plan
+        .scenarios
+        .iter()
+        .map(|scenario| scenario.exercise)
+        .filter(|exercise| !failed_builds.contains_key(exercise))
+        .collect();
+    let programs = plan.submission.programs.iter();
+    let programs = programs.filter(|(exercise, _)| played.contains(exercise));
+    let mut sandbox = plan.sandbox.clone();
+    sandbox.interpreters =
+        Interpreters::behind_shims(programs.map(|(_, programs)| programs), &sandbox).await;
     let mut jobs: BTreeMap<usize, Job> = BTreeMap::new();
     let mut scenes: Vec<Option<Scene>> = Vec::new();
     for (index, scenario) in plan.scenarios.iter().enumerate() {
@@ -124,7 +135,7 @@ pub async fn conduct(
                 names,
                 seed: plan.seed,
                 seclusion: plan.isolation.seclusion,
-                sandbox: plan.sandbox.clone(),
+                sandbox: sandbox.clone(),
                 port,
             };
             jobs.insert(index, job);

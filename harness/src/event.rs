@@ -189,6 +189,9 @@ pub enum EventKind {
     NeverAtRest {
         /// Whose.
         actor: Actor,
+        /// For how long of that time they had a processor, in milliseconds: on a busy machine that may be little.
+        #[serde(default)]
+        worked_ms: u64,
     },
     /// The actor's process ended.
     Exited {
@@ -214,6 +217,8 @@ pub enum Waiting {
     Hopeless,
     /// It had not come when the time was up.
     TimedOut,
+    /// It had not come, and no program could do anything more before another did.
+    Standstill,
     /// An earlier step of the same check, or what the step rests on, had failed.
     Skipped,
 }

@@ -7,9 +7,10 @@
 //! This is the only module with unsafe code.
 
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use tokio::io::unix::AsyncFd;
@@ -57,6 +58,24 @@ pub(crate) fn copy_of(pid: u32, number: i32) -> io::Result<OwnedFd> {
 pub(crate) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd is open, always names the same descriptor, and is owned by the AsyncFd until it is dropped.
     unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
+}
+
+/// Has what was written to our end of a terminal arrive at the other one, for whoever reads there: the kernel carries it
+/// over a little later, unless that end is asked whether there is something. Where it cannot be asked, nothing is lost but
+/// that certainty.
+pub(crate) fn let_arrive(ours: &OwnedFd) {
+    // SAFETY: this request (ioctl_tty(2), Linux 4.13) takes flags and no pointer, and makes a descriptor that nobody
+    // else knows.
+    let theirs = unsafe {
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+        match libc::ioctl(ours.as_raw_fd(), libc::TIOCGPTPEER, flags) {
+            number if number >= 0 => OwnedFd::from_raw_fd(number),
+            _ => return,
+        }
+    };
+    let mut end = [PollFd::new(theirs.as_fd(), PollFlags::POLLIN)];
+    // What it answers does not matter.
+    let _ = poll(&mut end, PollTimeout::ZERO);
 }
 
 /// Has a command start with this descriptor open, under the same number.

@@ -467,8 +467,12 @@ impl Ledger {
 
 /// How a step's waiting ended, as the beginning of a sentence.
 pub fn describe_waiting(ended: Waiting, waited_us: u64) -> String {
+    let seconds = (waited_us + 500_000) / 1_000_000;
     match ended {
-        Waiting::TimedOut => format!("waited {} s: ", (waited_us + 500_000) / 1_000_000),
+        Waiting::TimedOut => format!("waited {seconds} s: "),
+        Waiting::Standstill => {
+            format!("waited {seconds} s, until nobody was doing anything any more: ")
+        }
         Waiting::Met | Waiting::Hopeless | Waiting::Skipped => String::new(),
     }
 }

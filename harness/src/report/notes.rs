@@ -3,9 +3,9 @@
 use crate::event::EventKind;
 use crate::judge::Verdict;
 use crate::lab::{Exercise, Transport};
-use crate::results::Run;
+use crate::results::{Run, Scene};
 use crate::scenario::model::SERVER;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Remarks from what was seen, worth no points.
 pub(super) fn of(run: &Run, checks: &[Verdict]) -> Vec<String> {
@@ -24,22 +24,45 @@ pub(super) fn of(run: &Run, checks: &[Verdict]) -> Vec<String> {
         .filter(|scene| reported(scene.scenario.exercise))
     {
         let exercise = scene.scenario.exercise;
-        let mut restless = BTreeSet::new();
-        for event in &scene.events {
-            // Once may be a program that takes long to start.
-            if let EventKind::NeverAtRest { actor } = &event.kind
-                && restless.insert(actor)
-            {
-                continue;
-            }
-            for note in remarks(&event.kind, exercise, run) {
-                if !notes.contains(&note) {
-                    notes.push(note);
-                }
+        let restless = restless(scene).map(|actor| busy_loop(exercise, actor));
+        let remarks = scene
+            .events
+            .iter()
+            .flat_map(|event| remarks(&event.kind, exercise, run));
+        for note in remarks.chain(restless) {
+            if !notes.contains(&note) {
+                notes.push(note);
             }
         }
     }
     notes
+}
+
+/// Who was busy again and again while nothing happened, and had a processor for longer than a start takes.
+fn restless(scene: &Scene) -> impl Iterator<Item = &str> {
+    const LONGER_THAN_A_START: u64 = 1_000;
+    let mut worked: BTreeMap<&str, u64> = BTreeMap::new();
+    for event in &scene.events {
+        if let EventKind::NeverAtRest { actor, worked_ms } = &event.kind {
+            // The first time it may be a program that takes long to start.
+            worked
+                .entry(actor)
+                .and_modify(|sum| *sum += worked_ms)
+                .or_default();
+        }
+    }
+    worked
+        .into_iter()
+        .filter(|(_, worked)| *worked >= LONGER_THAN_A_START)
+        .map(|(actor, _)| actor)
+}
+
+fn busy_loop(exercise: Exercise, actor: &str) -> String {
+    let program = if actor == SERVER { "server" } else { "client" };
+    format!(
+        "{exercise}: a {program} kept its processor busy while nothing happened: does a loop go on after recv has returned \
+         nothing, or look for news without waiting?"
+    )
 }
 
 fn remarks(event: &EventKind, exercise: Exercise, run: &Run) -> Vec<String> {
@@ -69,13 +92,6 @@ fn remarks(event: &EventKind, exercise: Exercise, run: &Run) -> Vec<String> {
                      address in use, for a minute or so (TIME-WAIT, RFC 9293 section 3.6)"
                 ));
             }
-        }
-        EventKind::NeverAtRest { actor } => {
-            let program = if actor == SERVER { "server" } else { "client" };
-            notes.push(format!(
-                "{exercise}: a {program} kept its processor busy while nothing happened: does a loop go on after recv has returned \
-                 nothing, or look for news without waiting?"
-            ));
         }
         _ => {}
     }

@@ -7,8 +7,8 @@
 //! [`launch`] is the outside, [`main`] the inside. A stage that is killed takes the programs it started with it, and with
 //! a process namespace everything those have started as well; without one, [`crate::world::keeper`] is between the two
 //! and sees to that.
-//! Nothing here decides whether a program is right: it waits until [`crate::judge::expect`] is satisfied or
-//! time is up, and reports what happened.
+//! Nothing here decides whether a program is right: it waits until [`crate::judge::expect`] is satisfied, nothing more
+//! can happen, or time is up, and reports what happened.
 
 mod curtain;
 mod launch;

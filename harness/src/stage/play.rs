@@ -281,7 +281,7 @@ impl Play {
             }
             self.recorder.record(EventKind::StepStarted { step: index });
             let ended = self.step(index, &step.action).await?;
-            if ended == Waiting::TimedOut {
+            if matches!(ended, Waiting::TimedOut | Waiting::Standstill) {
                 self.tell_what_they_wait_in();
             }
             self.recorder
@@ -364,8 +364,7 @@ impl Play {
             }
             Action::FaultHappens { within } => {
                 let happened = |ledger: &Ledger| evaluate(index, action, ledger) == Finding::Met;
-                self.recorder
-                    .wait_until(Instant::now() + *within, happened)
+                self.wait_while_something_can_happen(Instant::now() + *within, happened)
                     .await;
             }
             Action::SendDatagram { payload } => self.send_datagram(payload).await?,
@@ -441,9 +440,8 @@ impl Play {
         let can_come = |ledger: &Ledger| {
             ledger.wire.is_sound() && !ledger.has_ended(wire.speaker().unwrap_or(SERVER))
         };
-        self.recorder
-            .wait_until(deadline, |ledger| !open(ledger) || !can_come(ledger))
-            .await;
+        let over = |ledger: &Ledger| !open(ledger) || !can_come(ledger);
+        self.wait_while_something_can_happen(deadline, over).await;
         if open(&self.recorder.ledger())
             && let Some(tap) = &mut self.tap
         {
@@ -474,7 +472,7 @@ impl Play {
             |ledger: &Ledger| matches!(evaluate(index, action, ledger), Finding::NotYet(_));
         loop {
             let over = |ledger: &Ledger| !pending(ledger) || server_ended(ledger);
-            self.recorder.wait_until(deadline, over).await;
+            let still = self.wait_while_something_can_happen(deadline, over).await;
             if server_ended(&self.recorder.ledger()) {
                 let deadline = deadline.min(Instant::now() + AFTER_THE_SERVER);
                 self.recorder
@@ -492,7 +490,11 @@ impl Play {
                 Finding::NotYet(_) | Finding::Undecided(_)
                     if !met || Instant::now() >= deadline =>
                 {
-                    return Waiting::TimedOut;
+                    return if still {
+                        Waiting::Standstill
+                    } else {
+                        Waiting::TimedOut
+                    };
                 }
                 Finding::NotYet(_) | Finding::Undecided(_) => {}
             }

@@ -10,6 +10,7 @@ use crate::event::{Actor, Ending, EventKind};
 use crate::sys;
 use crate::world::processes;
 use crate::world::sandbox::{Confinement, Purpose, Sandbox};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::termios::{self, LocalFlags, OutputFlags, SetArg};
@@ -71,7 +72,8 @@ pub(super) struct Program {
     surrounded: bool,
     pub(super) paused: bool,
     input: Option<Input>,
-    _listener: JoinHandle<()>,
+    terminal: Rc<AsyncFd<OwnedFd>>,
+    listener: JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -104,10 +106,17 @@ pub(crate) fn command(
     let inherited = INHERITED
         .iter()
         .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+    let real = match purpose {
+        Purpose::Program => sandbox.interpreters.behind(&words[0], dir),
+        Purpose::Build => None,
+    };
+    let words: Vec<String> = std::iter::once(real.unwrap_or(&words[0]).to_owned())
+        .chain(words[1..].iter().cloned())
+        .collect();
     let set = SET.map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let environment: Vec<(OsString, OsString)> = inherited.chain(set).collect();
     if sandbox.confinement != Confinement::None {
-        return sandbox.command(words, dir, &environment, purpose);
+        return sandbox.command(&words, dir, &environment, purpose);
     }
     let program = &words[0];
     // A relative path means the submission's folder, not the harness's.
@@ -191,7 +200,10 @@ impl Program {
                     err: Some(err),
                 },
             )),
-            _ => tokio::task::spawn_local(ear.listen(child, TerminalOutput(terminal))),
+            _ => {
+                let output = TerminalOutput(Rc::clone(&terminal));
+                tokio::task::spawn_local(ear.listen(child, output))
+            }
         };
         let input = Some(input);
         Ok(Program {
@@ -200,14 +212,19 @@ impl Program {
             surrounded: sandbox.confinement == Confinement::Bubble,
             paused: false,
             input,
-            _listener: listener,
+            terminal,
+            listener,
         })
     }
 
     /// Types text at the keyboard.
     pub(super) async fn type_text(&mut self, text: &str) -> io::Result<()> {
         match &mut self.input {
-            Some(Input::Terminal(terminal)) => write_all(terminal, text.as_bytes()).await,
+            Some(Input::Terminal(terminal)) => {
+                write_all(terminal, text.as_bytes()).await?;
+                sys::let_arrive(terminal.get_ref());
+                Ok(())
+            }
             Some(Input::Pipe(pipe)) => {
                 pipe.write_all(text.as_bytes()).await?;
                 pipe.flush().await
@@ -226,6 +243,20 @@ impl Program {
             Some(Input::Pipe(_)) => self.input = None,
             None => {}
         }
+    }
+
+    /// Whether it has written something to its terminal that has not been heard yet. The kernel takes its time to carry
+    /// such text from one end to the other; asked, it does so at once.
+    pub(super) fn has_said_more(&self) -> bool {
+        let mut ends = [PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN)];
+        let readable = |end: &PollFd<'_>| {
+            let events = end.revents();
+            events.is_some_and(|events| events.contains(PollFlags::POLLIN))
+        };
+        // Who has said too much is not listened to any longer.
+        !self.listener.is_finished()
+            && poll(&mut ends, PollTimeout::ZERO).is_ok()
+            && ends.iter().any(readable)
     }
 
     /// Sends a signal to the program's process group. A group that has ended gets none.

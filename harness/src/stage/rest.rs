@@ -1,18 +1,24 @@
-//! Is everything at rest? What the kernel's tables say about programs that say nothing themselves.
+//! Is everything at rest, and can anything more happen by itself? What the kernel's tables say about programs that say nothing themselves.
 //!
 //! Typing on at the right moment cannot be left to a fixed pause: it is too short on a busy machine and too
-//! long on an idle one. A program is at rest when none of its threads runs and nothing waits unread for it.
+//! long on an idle one. A program is at rest when none of its threads runs and nothing is on its way: to it over the
+//! network, or from it to its terminal.
 
 use super::play::{GLANCE, Play};
 use super::program::Program;
-use crate::event::{Actor, EventKind};
-use crate::world::processes;
+use crate::event::EventKind;
+use crate::judge::Ledger;
+use crate::world::processes::{self, Processes};
+use crate::world::standstill::{self, Standstill};
 use capture::listeners::{Socket, State};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Where no longer silence is asked for, nothing must have been printed for this long.
 const REST: Duration = Duration::from_millis(30);
+
+/// For how long nobody must have done anything before it is said that nobody can. The kernel's own delays are shorter.
+const STILL_FOR: Duration = Duration::from_secs(1);
 
 impl Play {
     /// Waits until everything is at rest: no program is running or has unread data, and nothing was printed
@@ -22,13 +28,21 @@ impl Play {
         let deadline = began + at_most.max(quiet.unwrap_or_default() + GLANCE);
         let quiet = quiet.unwrap_or(REST);
         let mut rested = false;
-        // Who was busy each time it was looked.
-        let mut restless: Vec<&Actor> = self.programs.keys().collect();
+        // Who was busy each time it was looked, and how long they had been at work before.
+        let at_work = |processes: &Processes, program: &Program| {
+            processes.time_at_work(&processes.family(program.pid))
+        };
+        let processes = Processes::read();
+        let mut restless: Vec<(&Program, Duration)> = self
+            .programs
+            .values()
+            .map(|program| (program, at_work(&processes, program)))
+            .collect();
         while Instant::now() < deadline {
             let printed = self.recorder.last_output();
-            let processes = processes::Processes::read();
+            let processes = Processes::read();
             let busy = |program: &Program| processes::any_busy(&processes.family(program.pid));
-            restless.retain(|actor| self.programs.get(*actor).is_some_and(busy));
+            restless.retain(|(program, _)| busy(program));
             let rests =
                 restless.is_empty() && !self.programs.values().any(busy) && !self.has_more_to_do();
             // Twice in a row, so that a process between two states is not taken for one at rest.
@@ -40,9 +54,58 @@ impl Play {
             tokio::time::sleep(GLANCE).await;
             rested &= self.recorder.last_output() == printed;
         }
-        for actor in restless {
-            let actor = actor.clone();
-            self.recorder.record(EventKind::NeverAtRest { actor });
+        let processes = Processes::read();
+        for (program, before) in restless {
+            let worked = at_work(&processes, program).saturating_sub(before);
+            self.recorder.record(EventKind::NeverAtRest {
+                actor: program.actor.clone(),
+                worked_ms: u64::try_from(worked.as_millis()).unwrap_or(u64::MAX),
+            });
+        }
+    }
+
+    /// Waits for something until the deadline, or until nothing more can happen by itself, and says whether that was it:
+    /// every program waits for another, without a time limit, and nothing is on its way to anybody.
+    pub(super) async fn wait_while_something_can_happen(
+        &self,
+        deadline: Instant,
+        condition: impl Fn(&Ledger) -> bool,
+    ) -> bool {
+        tokio::select! {
+            biased;
+            _ = self.recorder.wait_until(deadline, condition) => false,
+            () = self.come_to_a_standstill() => true,
+        }
+    }
+
+    /// Returns when nothing more can happen by itself. Where that cannot be seen it never does.
+    async fn come_to_a_standstill(&self) {
+        // A connection that is being made or ended comes to its end by itself, sooner or later.
+        let opens_or_ends = |state| state == State::Other;
+        let mut since: Option<(Standstill, Instant)> = None;
+        loop {
+            tokio::time::sleep(STILL_FOR / 5).await;
+            if !self.sees_the_network() || self.has_more_to_do() || self.holds_octets(opens_or_ends)
+            {
+                since = None;
+                continue;
+            }
+            let processes = Processes::read();
+            let everybody = self
+                .programs
+                .values()
+                .flat_map(|program| processes.family(program.pid))
+                .collect();
+            since = match (standstill::look(&everybody), since) {
+                (Some(now), Some((before, began))) if now == before => {
+                    if began.elapsed() >= STILL_FOR {
+                        return;
+                    }
+                    Some((before, began))
+                }
+                (Some(now), _) => Some((now, Instant::now())),
+                (None, _) => None,
+            };
         }
     }
 
@@ -51,18 +114,28 @@ impl Play {
         if self.is_an_end_untold() || self.faults.are_pending() {
             return true;
         }
-        // Unread data means that somebody is about to wake up, unless somebody is kept from reading. On a shared
-        // network the table holds everybody's sockets.
+        if self.programs.values().any(Program::has_said_more) {
+            return true;
+        }
+        // Unread data means that somebody is about to wake up, unless somebody is kept from reading.
+        self.sees_the_network()
+            && self.holds_octets(|state| matches!(state, State::Connected | State::Bound))
+    }
+
+    /// Whether the sockets tell what is on its way: on a shared network the table holds everybody's, and who is paused
+    /// reads nothing.
+    fn sees_the_network(&self) -> bool {
         let someone_paused = self.programs.values().any(|program| program.paused);
-        self.job.seclusion.network
-            && !someone_paused
-            && self.sockets().is_ok_and(|table| {
-                table.iter().any(|socket| {
-                    matches!(socket.state, State::Connected | State::Bound)
-                        && socket.queued > 0
-                        && !self.is_ours(socket)
-                })
-            })
+        self.job.seclusion.network && !someone_paused
+    }
+
+    /// Whether a program's socket in such a state holds something that has not been read, or not been acknowledged.
+    fn holds_octets(&self, in_state: impl Fn(State) -> bool) -> bool {
+        self.sockets().is_ok_and(|table| {
+            table
+                .iter()
+                .any(|socket| in_state(socket.state) && socket.queued > 0 && !self.is_ours(socket))
+        })
     }
 
     /// Whether a process has ended and nobody has recorded that yet.

@@ -8,6 +8,7 @@
 //! | L1 | shared | Landlock, limits, filter |
 //! | L0 | shared | shared |
 
+use super::interpreter::Interpreters;
 use super::sandbox::spare::{Spare, SpareUser};
 use super::sandbox::view::View;
 use super::sandbox::{Confinement, Purpose, Sandbox, layer};
@@ -300,6 +301,7 @@ impl Isolation {
             view,
             bwrap: self.bwrap.clone(),
             spare,
+            interpreters: Interpreters::default(),
         }
     }
 
@@ -495,6 +497,7 @@ fn probe(attempt: &Attempt) -> io::Result<()> {
         },
         bwrap: attempt.bwrap.clone(),
         spare,
+        interpreters: Interpreters::default(),
     };
     let (words, path) = match &user {
         None => (vec!["true".to_owned()], OsString::from("/usr/bin:/bin")),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The processes alive at one moment, without this one.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ struct Process {
     threads: u64,
     /// Resident memory in pages, what it shares with others included.
     pages: u64,
+    /// For how long it has had a processor, in the kernel's ticks.
+    ticks: u64,
 }
 
 impl Processes {
@@ -30,6 +33,7 @@ impl Processes {
             .filter_map(|pid| {
                 let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
                 let fields = after_name(&stat)?;
+                let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
                 Some((
                     pid,
                     Process {
@@ -37,6 +41,7 @@ impl Processes {
                         session: fields.get(3)?.parse().ok()?,
                         threads: fields.get(17)?.parse().ok()?,
                         pages: fields.get(21)?.parse().ok()?,
+                        ticks: number(11)?.saturating_add(number(12)?),
                     },
                 ))
             })
@@ -85,6 +90,15 @@ impl Processes {
         processes.fold((0, 0), |(threads, octets), process| {
             (threads + process.threads, octets + process.pages * PAGE)
         })
+    }
+
+    /// For how long these processes have had a processor since they began.
+    pub fn time_at_work(&self, pids: &BTreeSet<u32>) -> Duration {
+        /// Of the kernel, in every table it shows to others (`USER_HZ`).
+        const TICKS_PER_SECOND: u64 = 100;
+        let processes = pids.iter().filter_map(|pid| self.by_pid.get(pid));
+        let ticks: u64 = processes.map(|process| process.ticks).sum();
+        Duration::from_millis(ticks.saturating_mul(1_000 / TICKS_PER_SECOND))
     }
 
     /// Everything that descends from `root`, and what shares its session; `root` included.
@@ -226,7 +240,7 @@ pub fn holder_of(inode: u64) -> Option<String> {
 }
 
 /// The entries of a folder that are numbers.
-fn numbered(folder: &str) -> impl Iterator<Item = u32> + use<> {
+pub(super) fn numbered(folder: &str) -> impl Iterator<Item = u32> + use<> {
     std::fs::read_dir(folder)
         .into_iter()
         .flatten()

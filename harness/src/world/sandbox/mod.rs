@@ -21,6 +21,7 @@ pub mod limits;
 pub mod spare;
 pub mod view;
 
+use super::interpreter::Interpreters;
 use super::keeper::KEEPER_ARGUMENT;
 use crate::sys;
 use inside::{INSIDE_ARGUMENT, Inside};
@@ -71,6 +72,9 @@ pub struct Sandbox {
     /// The user that programs are run by, where they have one of their own (L1r).
     #[serde(default)]
     pub spare: Option<Spare>,
+    /// What is started where a name means a shim.
+    #[serde(default)]
+    pub interpreters: Interpreters,
 }
 
 impl Sandbox {
@@ -165,7 +169,7 @@ impl Sandbox {
 }
 
 /// Finds a program as `execvp` would, and says what the system would have said.
-fn find_program(program: &str, dir: &Path, path: Option<&OsStr>) -> io::Result<PathBuf> {
+pub(super) fn find_program(program: &str, dir: &Path, path: Option<&OsStr>) -> io::Result<PathBuf> {
     let candidates: Vec<PathBuf> = if program.contains('/') {
         vec![dir.join(program)]
     } else {
