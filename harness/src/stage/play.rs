@@ -23,6 +23,7 @@ use crate::world::{Traffic, processes, waits};
 use capture::listeners::{self, Socket, State};
 use capture::namespace::{self, OtherNetwork};
 use nix::sys::signal::Signal;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -99,6 +100,8 @@ pub(super) struct Play {
     address: Option<Ipv4Addr>,
     /// Whether the effect of the last stimulus has been seen.
     effect_seen: bool,
+    /// When everything was last found at rest, as long as nothing has been done since.
+    pub(super) rested: Cell<Option<Instant>>,
     /// What watches the wire, if anything does.
     tap: Option<Tap>,
     /// What goes wrong on it.
@@ -119,6 +122,7 @@ impl Play {
             peers: Vec::new(),
             address: None,
             effect_seen: true,
+            rested: Cell::default(),
             tap: None,
             faults: Arc::default(),
             clients: None,
@@ -360,6 +364,7 @@ impl Play {
                 if let Some(tap) = &mut self.tap {
                     tap.catch_up().await;
                 }
+                self.rested.take();
                 self.faults.set(*fault);
             }
             Action::FaultHappens { within } => {
@@ -441,22 +446,24 @@ impl Play {
             ledger.wire.is_sound() && !ledger.has_ended(wire.speaker().unwrap_or(SERVER))
         };
         let over = |ledger: &Ledger| !open(ledger) || !can_come(ledger);
-        self.wait_while_something_can_happen(deadline, over).await;
+        let still = self.wait_while_something_can_happen(deadline, over).await;
         if open(&self.recorder.ledger())
             && let Some(tap) = &mut self.tap
         {
-            // Its last words may still be on their way.
-            self.recorder
-                .wait_until(deadline.min(Instant::now() + AFTER_THE_SERVER), |ledger| {
-                    !open(ledger)
-                })
-                .await;
+            if !still {
+                // Its last words may still be on their way.
+                self.recorder
+                    .wait_until(deadline.min(Instant::now() + AFTER_THE_SERVER), |ledger| {
+                        !open(ledger)
+                    })
+                    .await;
+            }
             tap.catch_up().await;
         }
         match evaluate(index, action, &self.recorder.ledger()) {
             Finding::Met => Waiting::Met,
             Finding::Hopeless(_) => Waiting::Hopeless,
-            Finding::NotYet(_) | Finding::Undecided(_) => Waiting::TimedOut,
+            Finding::NotYet(_) | Finding::Undecided(_) => in_vain(still),
         }
     }
 
@@ -490,11 +497,7 @@ impl Play {
                 Finding::NotYet(_) | Finding::Undecided(_)
                     if !met || Instant::now() >= deadline =>
                 {
-                    return if still {
-                        Waiting::Standstill
-                    } else {
-                        Waiting::TimedOut
-                    };
+                    return in_vain(still);
                 }
                 Finding::NotYet(_) | Finding::Undecided(_) => {}
             }
@@ -547,7 +550,7 @@ impl Play {
             }
             tokio::time::sleep(GLANCE).await;
         }
-        self.settle(None, RESTLESS).await;
+        self.settle(Some(Duration::ZERO), RESTLESS).await;
         for socket in self.server_sockets()? {
             self.recorder.record(EventKind::Listening {
                 actor: SERVER.to_owned(),
@@ -658,7 +661,7 @@ impl Play {
                 let deadline = Instant::now() + GREETED_WITHIN;
                 self.recorder.wait_until(deadline, |_| showed(self)).await;
             }
-            self.settle(None, RESTLESS).await;
+            self.settle(Some(Duration::ZERO), RESTLESS).await;
         }
         Ok(())
     }
@@ -711,6 +714,7 @@ impl Play {
     }
 
     fn start(&mut self, actor: &str, is_server: bool, words: Vec<String>) -> bool {
+        self.rested.take();
         let elsewhere = self.clients.as_ref().filter(|_| !is_server);
         let network = elsewhere.map(|network| network.descriptor().try_clone_to_owned());
         let started = network.transpose().and_then(|network| {
@@ -742,6 +746,7 @@ impl Play {
     }
 
     async fn type_lines(&mut self, actor: &str, lines: &[String]) {
+        self.rested.take();
         if self.has_ended(actor) {
             return;
         }
@@ -786,6 +791,7 @@ impl Play {
             match number {
                 0 => self.type_lines(actor, std::slice::from_ref(&quit)).await,
                 1 => {
+                    self.rested.take();
                     if let Some(program) = self.programs.get_mut(actor) {
                         program.end_input().await;
                     }
@@ -819,6 +825,7 @@ impl Play {
     }
 
     fn signal(&mut self, actor: &str, signal: Signal) {
+        self.rested.take();
         if let Some(program) = self.programs.get_mut(actor) {
             program.signal(signal);
             self.recorder.record(EventKind::Signalled {
@@ -829,6 +836,7 @@ impl Play {
     }
 
     async fn send_datagram(&mut self, payload: &[u8]) -> io::Result<()> {
+        self.rested.take();
         let Some(mut to) = self.server_address() else {
             return Ok(());
         };
@@ -854,6 +862,14 @@ impl Play {
         });
         self.peers.push(peer);
         Ok(())
+    }
+}
+
+/// How waiting in vain ended, at a standstill or not.
+fn in_vain(still: bool) -> Waiting {
+    match still {
+        true => Waiting::Standstill,
+        false => Waiting::TimedOut,
     }
 }
 

@@ -1,10 +1,11 @@
-//! Is everything at rest, and can anything more happen by itself? What the kernel's tables say about programs that say nothing themselves.
+//! Is everything at rest, and can anything more happen by itself? What the kernel's tables say about programs that say
+//! nothing themselves.
 //!
 //! Typing on at the right moment cannot be left to a fixed pause: it is too short on a busy machine and too
 //! long on an idle one. A program is at rest when none of its threads runs and nothing is on its way: to it over the
 //! network, or from it to its terminal.
 
-use super::play::{GLANCE, Play};
+use super::play::Play;
 use super::program::Program;
 use crate::event::EventKind;
 use crate::judge::Ledger;
@@ -17,6 +18,12 @@ use tokio::time::Instant;
 /// Where no longer silence is asked for, nothing must have been printed for this long.
 const REST: Duration = Duration::from_millis(30);
 
+/// How soon it is looked again whether everything is at rest.
+const AGAIN: Duration = Duration::from_millis(5);
+
+/// What was found at rest so long ago at most still is when one look more finds it so.
+const JUST_NOW: Duration = Duration::from_millis(10);
+
 /// For how long nobody must have done anything before it is said that nobody can. The kernel's own delays are shorter.
 const STILL_FOR: Duration = Duration::from_secs(1);
 
@@ -25,9 +32,14 @@ impl Play {
     /// for `quiet`. A program that never rests is waited for no longer than `at_most`.
     pub(super) async fn settle(&self, quiet: Option<Duration>, at_most: Duration) {
         let began = Instant::now();
-        let deadline = began + at_most.max(quiet.unwrap_or_default() + GLANCE);
+        let deadline = began + at_most.max(quiet.unwrap_or_default() + AGAIN);
         let quiet = quiet.unwrap_or(REST);
-        let mut rested = false;
+        let printed = self.recorder.last_output();
+        let just_rested = self
+            .rested
+            .take()
+            .is_some_and(|at| at.elapsed() <= JUST_NOW && printed < at && quiet <= REST);
+        let mut rested = just_rested;
         // Who was busy each time it was looked, and how long they had been at work before.
         let at_work = |processes: &Processes, program: &Program| {
             processes.time_at_work(&processes.family(program.pid))
@@ -46,12 +58,14 @@ impl Play {
             let rests =
                 restless.is_empty() && !self.programs.values().any(busy) && !self.has_more_to_do();
             // Twice in a row, so that a process between two states is not taken for one at rest.
-            let silent_since = printed.max(began);
-            if rests && rested && Instant::now() >= silent_since + quiet {
+            let silent_for = printed.max(began).elapsed();
+            let silent = silent_for >= quiet || just_rested && printed < began;
+            if rests && rested && silent {
+                self.rested.set(Some(Instant::now()));
                 return;
             }
             rested = rests;
-            tokio::time::sleep(GLANCE).await;
+            tokio::time::sleep(AGAIN).await;
             rested &= self.recorder.last_output() == printed;
         }
         let processes = Processes::read();
