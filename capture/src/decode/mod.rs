@@ -46,6 +46,11 @@ impl Decoder {
         }
     }
 
+    /// From now on these ports are the lab's.
+    pub fn set_filter(&mut self, filter: PortFilter) {
+        self.filter = filter;
+    }
+
     /// What became of this frame.
     ///
     /// The fragments of a datagram are [`Outcome::Fragment`] but for the one that completes it, which is what the

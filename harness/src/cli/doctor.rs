@@ -35,9 +35,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
     let watch = Watch::probe(&isolation);
     let _ = match &watch.why {
-        None => writeln!(
+        None if isolation.seclusion.network => writeln!(
             text,
             "\ncapture: granted, what crosses each scenario's own wire is looked at"
+        ),
+        None => writeln!(
+            text,
+            "\ncapture: granted, of what crosses this machine's loopback the server's ports are looked at"
         ),
         Some(why) => writeln!(
             text,

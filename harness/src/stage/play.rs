@@ -32,6 +32,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UdpSocket;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// For how long a server may take to open its socket.
@@ -104,6 +105,8 @@ pub(super) struct Play {
     pub(super) rested: Cell<Option<Instant>>,
     /// What watches the wire, if anything does.
     tap: Option<Tap>,
+    /// The ports on which the server was seen to wait.
+    ports: watch::Sender<Vec<u16>>,
     /// What goes wrong on it.
     pub(super) faults: Arc<Faults>,
     /// The clients' computer, where it is another one.
@@ -124,6 +127,7 @@ impl Play {
             effect_seen: true,
             rested: Cell::default(),
             tap: None,
+            ports: watch::Sender::default(),
             faults: Arc::default(),
             clients: None,
             relay: None,
@@ -217,9 +221,17 @@ impl Play {
             let servers = self.address.filter(|_| two).map(IpAddr::V4);
             let mut owners = Owners::new(&self.recorder, self.tables(), servers);
             let frames = self.job.frames.clone();
-            Tap::open(source, frames, &self.recorder, move |crossing, at_us| {
-                owners.attribute(crossing, at_us);
-            })
+            // Other people's frames are on a shared network.
+            let ports = (!self.job.seclusion.network).then(|| self.ports.subscribe());
+            Tap::open(
+                source,
+                ports,
+                frames,
+                &self.recorder,
+                move |crossing, at_us| {
+                    owners.attribute(crossing, at_us);
+                },
+            )
         } else {
             Err(self.job.watch.why.clone().unwrap_or_default())
         };
@@ -551,7 +563,16 @@ impl Play {
             tokio::time::sleep(GLANCE).await;
         }
         self.settle(Some(Duration::ZERO), RESTLESS).await;
-        for socket in self.server_sockets()? {
+        let sockets = self.server_sockets()?;
+        if sockets.is_empty() && !self.job.seclusion.network && self.tap.is_some() {
+            let why =
+                "it is not known at which port the server waits, and others use this network too";
+            let why = why.to_owned();
+            self.recorder.record(EventKind::WatchFailed { why });
+        }
+        for socket in sockets {
+            self.ports
+                .send_modify(|ports| ports.push(socket.local.port()));
             self.recorder.record(EventKind::Listening {
                 actor: SERVER.to_owned(),
                 transport: socket.transport.into(),

@@ -1,4 +1,5 @@
-//! The tap: everything that crosses the scenario's own wire, from before the first program until after the last.
+//! The tap: everything that crosses the scenario's own wire, from before the first program until after the last. On a wire
+//! that others use too, what is from or to the ports on which the server waits.
 //!
 //! ```text
 //! kernel ──frames──▶ [thread: file, decoder, conversations] ──Item──▶ [this thread: whose is it?] ──▶ recorder
@@ -83,6 +84,9 @@ impl Sender {
     }
 }
 
+/// On a network that others use as well, the ports that are looked at: those on which the server waits.
+pub(super) type Ports = watch::Receiver<Vec<u16>>;
+
 /// Headings for the frames of the file: from when on, and what.
 type Headings = Arc<Mutex<Vec<(Timestamp, String)>>>;
 
@@ -124,9 +128,11 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    /// Begins to watch, and to keep the frames in `file`. `attribute` says whose socket has an address.
+    /// Begins to watch, and to keep the frames in `file`: all of them, or those of some `ports`. `attribute` says whose
+    /// socket has an address.
     pub(super) fn open(
         source: Source,
+        ports: Option<Ports>,
         file: Option<PathBuf>,
         recorder: &Rc<Recorder>,
         attribute: impl FnMut(&mut Crossing, u64) + 'static,
@@ -166,7 +172,11 @@ impl Tap {
         let headings = Headings::default();
         let reader = Reader {
             token,
-            decoder: Decoder::new(PortFilter::all()),
+            decoder: Decoder::new(match ports {
+                None => PortFilter::all(),
+                Some(_) => PortFilter::only(&[]),
+            }),
+            ports,
             tracker: Tracker::new(&[], Limits::default()),
             outlet: Outlet {
                 items,
@@ -303,6 +313,7 @@ async fn tell(
 pub(super) struct Reader {
     token: u64,
     decoder: Decoder,
+    ports: Option<Ports>,
     tracker: Tracker,
     outlet: Outlet,
     headings: Headings,
@@ -343,6 +354,18 @@ impl Reader {
     /// Whether a frame is one that the harness has sent to itself.
     pub(super) fn is_beacon(&self, frame: &Frame<'_>) -> bool {
         beacon::number(frame, self.token).is_some()
+    }
+
+    /// Whether a frame is nobody's concern here: on a shared network, what is not from or to a port that is looked at.
+    fn is_of_others(&mut self, frame: &Frame<'_>) -> bool {
+        let Some(ports) = &mut self.ports else {
+            return false;
+        };
+        if ports.has_changed().unwrap_or(false) {
+            let ports = ports.borrow_and_update();
+            self.decoder.set_filter(PortFilter::only(&ports));
+        }
+        !matches!(self.decoder.decode(frame), Outcome::Lab(_))
     }
 
     /// What became of the last frame.
@@ -395,6 +418,9 @@ impl FrameSink for Reader {
     fn frame(&mut self, frame: &Frame<'_>) -> io::Result<()> {
         if let Some(number) = beacon::number(frame, self.token) {
             self.beacon = number;
+            return Ok(());
+        }
+        if self.is_of_others(frame) {
             return Ok(());
         }
         self.frames += 1;

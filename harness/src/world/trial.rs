@@ -5,6 +5,9 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::process::{Command, Stdio};
 
+/// What is lacking on a shared network.
+pub(super) const OWN_NETWORK: &str = "a network of its own for each scenario, which this machine does not allow (see `harness doctor`)";
+
 /// Has a process try `what`, which is its second argument; its refusal in one line, if it was refused.
 pub(super) fn ask(argument: &str, what: &impl Serialize) -> Result<(), String> {
     let spec = serde_json::to_string(what).map_err(|error| error.to_string())?;
@@ -27,7 +30,7 @@ pub(super) fn ask_in_own_network(argument: &str, isolation: &Isolation) -> Resul
     if isolation.seclusion.network {
         return ask(argument, &isolation.seclusion);
     }
-    Err("a network of its own for each scenario, which this machine does not allow (see `harness doctor`)".to_owned())
+    Err(OWN_NETWORK.to_owned())
 }
 
 /// That process's answer: its exit status, 0 when what was tried is granted.

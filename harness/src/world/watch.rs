@@ -1,9 +1,11 @@
 //! Whether the wire of a scenario can be watched here, found by trying.
 //!
-//! Only on a network of the scenario's own: on a shared one the frames of others would be kept as evidence, and nobody
-//! could tell whose a datagram without a socket was. The frames themselves are the stage's concern.
+//! A network of the scenario's own is watched whole. On a shared one, such as a container's, whoever has the right to
+//! capture (root, mostly) sees everybody's frames: there only those from and to the ports are looked at on which the
+//! server waits, and scenarios are played one after the other. The frames themselves are the stage's concern.
 
-use super::{Isolation, trial};
+use super::Isolation;
+use super::trial::{self, OWN_NETWORK};
 use capture::namespace;
 use capture::source::live;
 use serde::{Deserialize, Serialize};
@@ -24,9 +26,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Tries it in a process of its own, where every scenario has a network of its own.
+    /// Tries it in a process of its own.
     pub fn probe(isolation: &Isolation) -> Self {
-        let tried = trial::ask_in_own_network(PROBE_ARGUMENT, isolation);
+        let tried = trial::ask(PROBE_ARGUMENT, &isolation.seclusion);
+        let tried = tried.map_err(|error| match isolation.seclusion.network {
+            true => error,
+            false => format!("{OWN_NETWORK}, or the right to capture on this one: {error}"),
+        });
         Watch {
             granted: tried.is_ok(),
             why: tried.err(),

@@ -10,9 +10,12 @@ use seccompiler::{
     SeccompRule,
 };
 use std::collections::BTreeMap;
+use std::net::UdpSocket;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What Docker leaves to root.
 const RIGHTS: &str = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,\
@@ -106,6 +109,8 @@ fn where_namespaces_are_refused_root_runs_programs_as_another_user() {
 
 #[test]
 fn in_a_container_beginners_programs_pass_and_their_folder_stays_as_it_was() {
+    const WIRE: &str = "ex6/computed-by-server";
+    const OTHERS: &[u8] = b"nobody else is to read this";
     if !ready() {
         return;
     }
@@ -115,7 +120,7 @@ fn in_a_container_beginners_programs_pass_and_their_folder_stays_as_it_was() {
     std::fs::set_permissions(copy.home.path(), closed).expect("it is this test's");
     let before = listing(&copy.dir);
     let dir = copy.dir.to_str().expect("it has a name of UTF-8");
-    let arguments = ["check", dir, "ex1", "ex4", "ex6/arithmetic"];
+    let arguments = ["check", dir, "ex1", "ex4", "ex6/arithmetic", WIRE];
     let required = [
         "--require-isolation",
         "L1r",
@@ -124,7 +129,8 @@ fn in_a_container_beginners_programs_pass_and_their_folder_stays_as_it_was() {
         "--format",
         "json",
     ];
-    let output = contained(copy.home.path(), &[&arguments[..], &required].concat());
+    let arguments = [&arguments[..], &required].concat();
+    let output = amid(OTHERS, || contained(copy.home.path(), &arguments));
     let checked = Checked::read(output);
     assert_eq!(checked.report["isolation"]["level"], "L1r");
     let required = checked
@@ -135,6 +141,16 @@ fn in_a_container_beginners_programs_pass_and_their_folder_stays_as_it_was() {
     assert!(failed.is_empty(), "{failed:?}");
     assert!(checked.with_status("pass").contains(&"ex1/serves-again"));
     assert!(checked.with_status("pass").contains(&"ex6/arithmetic"));
+    // The wire is watched, and what others say on it is not kept.
+    assert!(checked.with_status("pass").contains(&"ex4/handshake"));
+    assert!(checked.with_status("pass").contains(&WIRE));
+    let holds = |octets: &[u8], wanted: &[u8]| octets.windows(wanted.len()).any(|at| at == wanted);
+    let scene = copy
+        .home
+        .path()
+        .join("lab-results/latest/scenes/calculator-session");
+    let kept = std::fs::read(scene.join("capture.pcapng")).expect("it was kept");
+    assert!(holds(&kept, b" + ") && !holds(&kept, OTHERS));
     assert_eq!(listing(&copy.dir), before);
     assert_eq!(copy.leftovers(), Vec::<String>::new());
 }
@@ -167,6 +183,28 @@ fn in_a_container_what_is_built_belongs_to_the_other_user_and_is_not_written_bac
     let checked = Checked::read(output);
     assert_eq!(checked.trouble(), "");
     assert_eq!(listing(&copy.dir), before);
+}
+
+/// Does something while somebody else says something on loopback all the time.
+fn amid<T>(others: &'static [u8], act: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+            let own = socket.local_addr().expect("it has one");
+            let patience = Some(Duration::from_millis(5));
+            socket.set_read_timeout(patience).expect("it is not zero");
+            while !over.load(Ordering::Relaxed) {
+                socket.send_to(others, own).expect("it can be sent");
+                // The first arrives at once; for the second, which nobody sends, the time is waited.
+                let _ = socket.recv(&mut [0]);
+                let _ = socket.recv(&mut [0]);
+            }
+        });
+        let acted = act();
+        over.store(true, Ordering::Relaxed);
+        acted
+    })
 }
 
 /// Every file below a folder with owner, mode, size and time of change.
