@@ -45,6 +45,8 @@ pub struct Plan {
     pub watch: Watch,
     /// Whether there can be two computers and bad networks.
     pub cables: Cables,
+    /// The control group below which each scenario has its own, if one is delegated.
+    pub cgroup: Option<PathBuf>,
     /// The folder of this run's evidence, where frames are kept; none keeps none.
     pub evidence: Option<PathBuf>,
     /// What is around each program and build.
@@ -129,6 +131,7 @@ pub async fn conduct(
             let job = Job {
                 watch: plan.watch.clone(),
                 wiring: wiring(scenario, programs, plan),
+                cgroup: plan.cgroup.clone(),
                 frames,
                 scenario: filled,
                 programs: programs.clone(),

@@ -9,9 +9,12 @@
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 use tokio::io::unix::AsyncFd;
 
@@ -76,6 +79,35 @@ pub(crate) fn let_arrive(ours: &OwnedFd) {
     let mut end = [PollFd::new(theirs.as_fd(), PollFlags::POLLIN)];
     // What it answers does not matter.
     let _ = poll(&mut end, PollTimeout::ZERO);
+}
+
+/// Has a command enter a list of processes, such as a control group's, before it begins.
+pub(crate) fn be_listed(command: &mut Command, list: OwnedFd) {
+    // SAFETY: between fork and exec only write is called, which is async-signal-safe, and nothing is allocated; the
+    // descriptor is owned by the closure and open, and the buffer lives for ever.
+    unsafe {
+        command.pre_exec(move || {
+            // 0 stands for whoever writes it.
+            match libc::write(list.as_raw_fd(), b"0".as_ptr().cast(), 1) {
+                1 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        });
+    }
+}
+
+/// Whether systemd has handed over a control group (the extended attribute `trusted.delegate` or `user.delegate`).
+pub(crate) fn is_marked_as_delegated(folder: &Path) -> bool {
+    let Ok(path) = CString::new(folder.as_os_str().as_bytes()) else {
+        return false;
+    };
+    [c"trusted.delegate", c"user.delegate"].iter().any(|name| {
+        let mut value = [0_u8; 1];
+        // SAFETY: both strings end with a NUL, and the kernel writes no more than one octet into the buffer.
+        let length =
+            unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), 1) };
+        length == 1 && value == *b"1"
+    })
 }
 
 /// Has a command start with this descriptor open, under the same number.

@@ -64,6 +64,8 @@ pub struct Order {
     pub isolation: Isolation,
     /// Whether the wire can be watched there.
     pub watch: Watch,
+    /// The control group below which each scenario has its own, if one is delegated.
+    pub cgroup: Option<PathBuf>,
     /// Whether there can be two computers and bad networks.
     pub cables: Cables,
     /// The seed of every random choice.
@@ -317,6 +319,7 @@ impl Hall {
             only: Vec::new(),
             rubric: order.rubric.clone(),
             watch: order.watch.clone(),
+            cgroup: order.cgroup.clone(),
             cables: order.cables.clone(),
             evidence: Some(work.to_owned()),
             sandbox,

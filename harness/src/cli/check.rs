@@ -13,7 +13,7 @@ use crate::scenario::{Library, Question, Scenario};
 use crate::scratch;
 use crate::text::visible;
 use crate::world::sandbox::view::View;
-use crate::world::{Cables, Isolation, Level, Watch};
+use crate::world::{Cables, Cgroups, Isolation, Level, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Result, miette};
 use rand::RngExt as _;
@@ -98,6 +98,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let plan = Plan {
         watch: Watch::probe(&isolation),
+        cgroup: Cgroups::probe().folder,
         cables: match scenarios.iter().any(Scenario::needs_cables) {
             true => Cables::probe(&isolation),
             false => Cables::default(),

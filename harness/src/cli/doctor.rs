@@ -2,7 +2,7 @@
 
 use super::{Failure, print};
 use crate::world::isolation::LANGUAGES;
-use crate::world::{Cables, Isolation, Level, Watch};
+use crate::world::{Cables, Cgroups, Isolation, Level, Watch};
 use miette::Result;
 use std::fmt::Write as _;
 
@@ -59,6 +59,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             "cables: refused, checks with two computers are not run, and those with bad networks only with clients \
              that are told {{host}} and {{port}}: {why}"
         ),
+    };
+    let cgroups = Cgroups::probe();
+    let limits = match &cgroups.controllers[..] {
+        [] => "without limits".to_owned(),
+        controllers => format!("with limits by {}", controllers.join(" and ")),
+    };
+    let _ = match &cgroups.why {
+        None => writeln!(
+            text,
+            "control groups: granted, each scenario's programs end together ({limits})"
+        ),
+        Some(why) => writeln!(text, "control groups: refused, nothing needs them: {why}"),
     };
     let advice = isolation.advice();
     if !advice.is_empty() {

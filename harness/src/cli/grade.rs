@@ -8,7 +8,7 @@ use crate::class::{Entry, State, digest, summary};
 use crate::conduct::Progress;
 use crate::report::text::points;
 use crate::text::{count, visible};
-use crate::world::{Cables, Isolation, Level, Watch};
+use crate::world::{Cables, Cgroups, Isolation, Level, Watch};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use miette::miette;
 use rand::RngExt as _;
@@ -130,6 +130,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         library,
         rubric,
         watch: Watch::probe(&isolation),
+        cgroup: Cgroups::probe().folder,
         cables: Cables::probe(&isolation),
         isolation,
         seed,

@@ -2,13 +2,15 @@
 
 use super::{Job, STAGE_ARGUMENT, tap};
 use crate::event::{Event, EventKind};
+use crate::world::cgroup::Cgroup;
 use crate::world::keeper::KEEPER_ARGUMENT;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::process::Stdio;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::watch;
 
 /// How long a stage that was told to stop may take to clean up.
@@ -20,17 +22,24 @@ const STOP_WITHIN: Duration = Duration::from_secs(3);
 /// # Errors
 /// When the stage process cannot be started.
 pub async fn launch(job: &Job, mut stop: watch::Receiver<bool>) -> std::io::Result<Vec<Event>> {
+    // Without a group of its own a scenario is played all the same.
+    let cgroup = job.cgroup.as_deref().map(Cgroup::make);
+    let cgroup = cgroup.and_then(Result::ok);
     let mut command = Command::new(std::env::current_exe()?);
+    if let Some(cgroup) = &cgroup {
+        cgroup.admit(&mut command)?;
+    }
     if !job.seclusion.processes {
         command.args([KEEPER_ARGUMENT, &std::process::id().to_string()]);
     }
-    let mut child = command
+    command
         .arg(STAGE_ARGUMENT)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // Ctrl-C is for the harness; it tells its stages.
-        .process_group(0)
+        .process_group(0);
+    let mut child = tokio::process::Command::from(command)
         .kill_on_drop(true)
         .spawn()?;
     let pid = child.id();
@@ -58,6 +67,9 @@ pub async fn launch(job: &Job, mut stop: watch::Receiver<bool>) -> std::io::Resu
         .is_err()
     {
         child.kill().await?;
+    }
+    if let Some(cgroup) = cgroup {
+        cgroup.end().await;
     }
     if let Some(frames) = &job.frames {
         // Only a stage that was killed leaves one.

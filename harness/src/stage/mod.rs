@@ -74,6 +74,9 @@ pub struct Job {
     pub watch: Watch,
     /// What the wire between the programs is.
     pub wiring: Wiring,
+    /// The control group below which it has its own, if any.
+    #[serde(default)]
+    pub cgroup: Option<PathBuf>,
     /// Where its frames are kept, if anywhere: a path that ends in `.pcapng`.
     pub frames: Option<PathBuf>,
 }
