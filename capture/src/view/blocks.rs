@@ -54,6 +54,8 @@ pub struct Blocks {
     /// Conversations whose last words were said before they were forgotten. The keys are numbers of our own making, so a
     /// quick hash will do.
     ended: HashSet<u32, foldhash::fast::FixedState>,
+    /// Steps that carry nothing and that the view said nothing about.
+    silent: u64,
     error: Option<io::Error>,
 }
 
@@ -146,6 +148,7 @@ impl Blocks {
             newest: 0,
             current: None,
             ended: HashSet::default(),
+            silent: 0,
             error: None,
         }
     }
@@ -166,6 +169,11 @@ impl Blocks {
             Some(error) => Err(error),
             None => self.press.flush(),
         }
+    }
+
+    /// How many segments that carry no text the view had nothing to say about.
+    pub fn silent(&self) -> u64 {
+        self.silent
     }
 
     /// Whether writing failed; what is said from then on is lost.
@@ -331,9 +339,16 @@ impl Blocks {
 impl Sink for Blocks {
     fn step(&mut self, conversation: &Conversation, step: &Step<'_>) {
         if conversation.id < self.newest && self.view.ignores(conversation, step) {
+            self.silent += 1;
             return;
         }
-        self.write(conversation, |view, out| view.step(out, conversation, step));
+        let mut is_silent = step.payload_len == 0;
+        self.write(conversation, |view, out| {
+            let before = out.len();
+            view.step(out, conversation, step);
+            is_silent &= out.len() == before;
+        });
+        self.silent += u64::from(is_silent);
         if self.buffered > MOST_BUFFERED {
             self.make_room();
         }
