@@ -33,7 +33,9 @@
 //! program, so that it can still tell what it saw; it stops and goes on together with the command. When not the terminal
 //! but another process sends one of them, or SIGTERM, to `capture` alone (`kill -INT`), the first process hands it to
 //! the command, which so ends as it would by Ctrl-C. Whether it was sent to `capture` alone is known from the first
-//! process: it is in the same group, so what was sent to the group has reached it too, and needs no handing on.
+//! process: it is in the same group, so what was sent to the group has reached it too, and needs no handing on. SIGTERM is
+//! handed on in any case: no terminal sends it, but `kill -TERM $(pidof capture)` does, to `capture` and to the first
+//! process, which has the same name; and a command that is asked twice to end is better than one that is not asked.
 //!
 //! # What it does not do
 //!
@@ -495,7 +497,7 @@ fn first_process(command: &[OsString], obey: OwnedFd, tell: OwnedFd) -> io::Resu
                 return Ok(());
             }
             if let Ok(signal) = Signal::try_from(i32::from(order[0])) {
-                if main_runs && !reached.contains(signal) {
+                if main_runs && (signal == Signal::SIGTERM || !reached.contains(signal)) {
                     let _ = kill(main, signal);
                 }
                 reached.remove(signal);

@@ -18,8 +18,11 @@ mod stop;
 #[cfg(not(feature = "live"))]
 mod without_live;
 
+use crate::text;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit status when all was shown.
@@ -76,6 +79,13 @@ pub fn main() -> ExitCode {
             let status = if error.use_stderr() { USAGE } else { DONE };
             // A closed pipe is no error for help.
             let _ = error.print();
+            let words: Vec<String> = std::env::args_os()
+                .skip(1)
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect();
+            if let Some(meant) = meant(&error, &words) {
+                let _ = writeln!(io::stderr(), "\nDid you mean: capture {meant}");
+            }
             return ExitCode::from(status);
         }
     };
@@ -95,9 +105,62 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The arguments as they were meant, for the two mistakes of the first hour: no `--` before the command of `run`, and
+/// no `read` before a file.
+fn meant(error: &clap::Error, words: &[String]) -> Option<String> {
+    let odd = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand]
+        .into_iter()
+        .find_map(|kind| error.get(kind));
+    let Some(ContextValue::String(odd)) = odd else {
+        return None;
+    };
+    let missing = match error.kind() {
+        ErrorKind::UnknownArgument if words.first()? == "run" && !odd.starts_with('-') => "--",
+        ErrorKind::InvalidSubcommand if Path::new(odd).is_file() => "read",
+        _ => return None,
+    };
+    let at = words.iter().position(|word| word == odd)?;
+    let (before, after) = words.split_at(at);
+    let words = before.iter().map(String::as_str);
+    let words = words.chain([missing]);
+    let words = words.chain(after.iter().map(String::as_str));
+    Some(text::safe(shell_words::join(words).as_bytes()))
+}
+
 /// Somebody who closes the pipe has seen enough.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(words: &[&str], expected: Option<&str>) {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let parsed = Arguments::try_parse_from(
+            ["capture"]
+                .into_iter()
+                .map(String::from)
+                .chain(words.clone()),
+        );
+        let error = parsed.expect_err("it is a mistake");
+        assert_eq!(meant(&error, &words).as_deref(), expected);
+    }
+
+    #[test]
+    fn the_mistakes_of_the_first_hour_are_understood() {
+        check(
+            &["run", "--view", "ladder", "python3", "my client.py"],
+            Some("run --view ladder -- python3 'my client.py'"),
+        );
+        check(&["Cargo.toml", "--all"], Some("read Cargo.toml --all"));
+        // Nothing to go by.
+        check(&["no such file"], None);
+        check(&["run", "--vew", "ladder"], None);
+        check(&["read"], None);
+    }
 }

@@ -4,8 +4,8 @@
 
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
-/// Loads on their way at most.
-const LOADS: usize = 4;
+/// Loads on their way at most. They are large, so that stages do not wake one another all the time.
+const LOADS: usize = 2;
 
 /// What is carried.
 pub(super) trait Load: Default + Send {

@@ -5,6 +5,7 @@ use crate::conversation::{Conversation, Limits, Message, Sink, Step, Tracker};
 use crate::decode::Packet;
 use crate::expect::Judge;
 use crate::time::Timestamp;
+use crate::view::Unshown;
 use crate::view::blocks::Blocks;
 use crate::view::press::{Press, Printer};
 use crate::view::summary::Totals;
@@ -81,7 +82,11 @@ impl Presenter {
         };
         self.tracker.finish(&mut audience);
         let view = self.setup.view;
-        if let Some(closing) = view.closing(&self.setup.style, &audience.totals, &counts) {
+        let unshown = Unshown {
+            silent: audience.blocks.silent(),
+            elsewhere: audience.elsewhere,
+        };
+        if let Some(closing) = view.closing(&self.setup.style, &audience.totals, &counts, unshown) {
             audience.blocks.say(&closing);
         }
         audience.blocks.flush()?;
@@ -110,6 +115,7 @@ impl Presenter {
             judge: (!expectations.is_empty()).then(|| Judge::new(expectations)),
             svg: self.setup.svg.then(|| Svg::new(style.clone())),
             missing: [0; 2],
+            elsewhere: 0,
         }
     }
 }
@@ -122,6 +128,8 @@ struct Audience {
     judge: Option<Judge>,
     svg: Option<Svg>,
     missing: [u64; 2],
+    /// Steps of conversations that are not shown.
+    elsewhere: u64,
 }
 
 impl Audience {
@@ -145,6 +153,7 @@ impl Audience {
 
 impl Sink for Audience {
     fn step(&mut self, conversation: &Conversation, step: &Step<'_>) {
+        self.elsewhere += u64::from(!self.shows(conversation));
         self.each(conversation, |sink| sink.step(conversation, step));
     }
 

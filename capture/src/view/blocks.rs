@@ -11,7 +11,8 @@ use super::View;
 use super::pieces;
 use super::press::{Press, Sheet};
 use crate::conversation::{Conversation, Message, Sink, Step};
-use std::collections::{BTreeMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::io;
 
 /// Octets of memory that text may take while it waits.
@@ -40,10 +41,10 @@ pub struct Blocks {
     sheet: Sheet,
     /// Of conversations that go on, by [`Conversation::place`].
     blocks: Vec<Option<Block>>,
-    /// Which conversations these are, and where their blocks are.
-    going_on: BTreeMap<u32, u32>,
-    /// The blocks that are complete, by the number of their conversation, and what they take.
-    complete: BTreeMap<u32, Block>,
+    /// Which conversations these are, the earliest first. Some in between may be over.
+    begun: VecDeque<Begun>,
+    /// The blocks that are complete, the earliest conversation on top, and what they take.
+    complete: BinaryHeap<Reverse<Complete>>,
     complete_size: usize,
     shelves: Shelves,
     buffered: usize,
@@ -53,11 +54,30 @@ pub struct Blocks {
     /// Conversations whose last words were said before they were forgotten. The keys are numbers of our own making, so a
     /// quick hash will do.
     ended: HashSet<u32, foldhash::fast::FixedState>,
+    /// Steps that carry nothing and that the view said nothing about.
+    silent: u64,
     error: Option<io::Error>,
+}
+
+/// A conversation that has a block, or had one.
+#[derive(Clone, Copy)]
+struct Begun {
+    id: u32,
+    place: u32,
+}
+
+/// A block to which nothing will be added. In the order of conversations.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Complete {
+    id: u32,
+    shelf: u32,
+    size: usize,
 }
 
 /// What waits of a conversation.
 struct Block {
+    /// Whose it is.
+    id: u32,
     /// Where its text is.
     shelf: u32,
     /// Octets of text.
@@ -70,6 +90,21 @@ impl Block {
     /// Octets of memory it takes.
     fn size(&self) -> usize {
         pieces::size(self.len) + OVERHEAD
+    }
+}
+
+impl Begun {
+    /// Its block, unless it is over.
+    fn block(self, blocks: &[Option<Block>]) -> Option<&Block> {
+        let block = blocks[self.place as usize].as_ref();
+        // The place may be another conversation's by now.
+        block.filter(|block| block.id == self.id)
+    }
+
+    /// [`block`](Self::block) to change.
+    fn block_mut(self, blocks: &mut [Option<Block>]) -> Option<&mut Block> {
+        let block = blocks[self.place as usize].as_mut();
+        block.filter(|block| block.id == self.id)
     }
 }
 
@@ -105,14 +140,15 @@ impl Blocks {
             press,
             sheet,
             blocks: Vec::new(),
-            going_on: BTreeMap::new(),
-            complete: BTreeMap::new(),
+            begun: VecDeque::new(),
+            complete: BinaryHeap::new(),
             complete_size: 0,
             shelves: Shelves::default(),
             buffered: 0,
             newest: 0,
             current: None,
             ended: HashSet::default(),
+            silent: 0,
             error: None,
         }
     }
@@ -133,6 +169,11 @@ impl Blocks {
             Some(error) => Err(error),
             None => self.press.flush(),
         }
+    }
+
+    /// How many segments that carry no text the view had nothing to say about.
+    pub fn silent(&self) -> u64 {
+        self.silent
     }
 
     /// Whether writing failed; what is said from then on is lost.
@@ -195,15 +236,14 @@ impl Blocks {
                     self.blocks.resize_with(place + 1, || None);
                 }
                 let block = &mut self.blocks[place];
-                let before = block.as_ref().map_or(0, Block::size);
-                let block = block.get_or_insert_with(|| {
-                    self.going_on.insert(id, conversation.place);
-                    Block {
-                        shelf: self.shelves.take(),
-                        len: 0,
-                        in_parts: false,
-                    }
+                let is_first = block.is_none();
+                let block = block.get_or_insert_with(|| Block {
+                    id,
+                    shelf: self.shelves.take(),
+                    len: 0,
+                    in_parts: false,
                 });
+                let before = if is_first { 0 } else { block.size() };
                 if is_new {
                     view.begin(text, conversation);
                 } else if block.in_parts && block.len == 0 {
@@ -213,9 +253,37 @@ impl Blocks {
                 block.len += self.sheet.fresh();
                 self.sheet.keep(block.shelf);
                 self.buffered += block.size() - before;
+                if is_first {
+                    self.note_begun(conversation);
+                }
             }
         }
         self.print_when_full();
+    }
+
+    /// A conversation has a block from now on.
+    fn note_begun(&mut self, conversation: &Conversation) {
+        if self.begun.len() == self.begun.capacity() {
+            let blocks = &self.blocks;
+            self.begun.retain(|begun| begun.block(blocks).is_some());
+            // So that this need not be done again soon.
+            self.begun.reserve(self.begun.len() + 1);
+        }
+        self.begun.push_back(Begun {
+            id: conversation.id,
+            place: conversation.place,
+        });
+    }
+
+    /// The number of the earliest conversation that goes on.
+    fn earliest(&mut self) -> Option<u32> {
+        while let Some(first) = self.begun.front() {
+            if first.block(&self.blocks).is_some() {
+                return Some(first.id);
+            }
+            self.begun.pop_front();
+        }
+        None
     }
 
     /// A conversation is complete: writes it and those that waited for it, unless an earlier one is still going on.
@@ -224,11 +292,14 @@ impl Blocks {
         let Some(block) = block.and_then(Option::take) else {
             return;
         };
-        self.going_on.remove(&conversation.id);
         self.complete_size += block.size();
-        self.complete.insert(conversation.id, block);
-        let earliest = self.going_on.first_key_value();
-        self.write_complete(earliest.map_or(u32::MAX, |(&id, _)| id));
+        self.complete.push(Reverse(Complete {
+            id: block.id,
+            shelf: block.shelf,
+            size: block.size(),
+        }));
+        let earliest = self.earliest();
+        self.write_complete(earliest.unwrap_or(u32::MAX));
         if self.complete_size > MOST_COMPLETE {
             self.write_complete(u32::MAX);
         }
@@ -236,14 +307,14 @@ impl Blocks {
 
     /// Writes complete conversations up to this one.
     fn write_complete(&mut self, last: u32) {
-        while let Some(first) = self.complete.first_entry()
-            && *first.key() <= last
+        while let Some(Reverse(first)) = self.complete.peek()
+            && first.id <= last
         {
-            let block = first.remove();
-            self.buffered -= block.size();
-            self.complete_size -= block.size();
-            self.sheet.release(block.shelf);
-            self.shelves.give_back(block.shelf);
+            self.buffered -= first.size;
+            self.complete_size -= first.size;
+            self.sheet.release(first.shelf);
+            self.shelves.give_back(first.shelf);
+            self.complete.pop();
         }
     }
 
@@ -251,8 +322,8 @@ impl Blocks {
     fn make_room(&mut self) {
         self.write_complete(u32::MAX);
         if self.buffered > MOST_BUFFERED {
-            for &place in self.going_on.values() {
-                let Some(block) = &mut self.blocks[place as usize] else {
+            for begun in &self.begun {
+                let Some(block) = begun.block_mut(&mut self.blocks) else {
                     continue;
                 };
                 let before = block.size();
@@ -268,9 +339,16 @@ impl Blocks {
 impl Sink for Blocks {
     fn step(&mut self, conversation: &Conversation, step: &Step<'_>) {
         if conversation.id < self.newest && self.view.ignores(conversation, step) {
+            self.silent += 1;
             return;
         }
-        self.write(conversation, |view, out| view.step(out, conversation, step));
+        let mut is_silent = step.payload_len == 0;
+        self.write(conversation, |view, out| {
+            let before = out.len();
+            view.step(out, conversation, step);
+            is_silent &= out.len() == before;
+        });
+        self.silent += u64::from(is_silent);
         if self.buffered > MOST_BUFFERED {
             self.make_room();
         }

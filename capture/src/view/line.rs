@@ -4,6 +4,7 @@
 //! so this is where its time goes.
 
 use super::Style;
+use crate::conversation::note::{Milliseconds, Note};
 use crate::conversation::{Conversation, Direction, Flags, Message, Role};
 use crate::decode::Transport;
 use crate::text::{self, Prefix, TextKind};
@@ -203,6 +204,35 @@ pub(super) fn push_flags(out: &mut Vec<u8>, flags: Flags) {
             }
         }
     }
+}
+
+/// A remark as [`Display`](std::fmt::Display) writes it; the frequent ones without `fmt`.
+pub(super) fn push_note(out: &mut Vec<u8>, note: Note) {
+    use std::io::Write as _;
+    match note {
+        Note::Handshake(1) => out.extend_from_slice(b"handshake 1/3"),
+        Note::Handshake(2) => out.extend_from_slice(b"handshake 2/3"),
+        Note::Handshake(3) => out.extend_from_slice(b"handshake 3/3"),
+        Note::ReplyTo { number, nanos } => {
+            out.extend_from_slice(b"reply to ");
+            push_number(out, number);
+            out.extend_from_slice(b" after ");
+            push_milliseconds(out, Milliseconds(nanos));
+        }
+        note => {
+            // Writing to a Vec cannot fail.
+            let _ = write!(out, "{note}");
+        }
+    }
+}
+
+/// `0.123 ms`.
+fn push_milliseconds(out: &mut Vec<u8>, Milliseconds(nanos): Milliseconds) {
+    push_number(out, nanos / 1_000_000);
+    out.push(b'.');
+    let [_, decimals @ ..] = four_digits(nanos / 1_000 % 1_000);
+    out.extend_from_slice(&decimals);
+    out.extend_from_slice(b" ms");
 }
 
 /// A number of things: `1 octet`, `2 octets`.
@@ -738,6 +768,10 @@ mod tests {
                 }
             }
             prop_assert_eq!(written(|out| push_number(out, signed)), signed.to_string());
+            for nanos in [wide, small * 1_000, wide >> 32] {
+                let note = Note::ReplyTo { number: wide, nanos };
+                prop_assert_eq!(written(|out| push_note(out, note)), note.to_string());
+            }
         }
     }
 }

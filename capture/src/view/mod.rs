@@ -207,13 +207,17 @@ impl ViewChoice {
         style: &Style,
         totals: &summary::Totals,
         counts: &Counts,
+        unshown: Unshown,
     ) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         match self {
             ViewChoice::Summary => totals.push_text(&mut out, style, &counts.left_out()),
             ViewChoice::SummaryJson => totals.push_json(&mut out, &counts.left_out()),
-            ViewChoice::Talk | ViewChoice::Segments | ViewChoice::Ladder => {
-                push_closing(&mut out, style, counts);
+            ViewChoice::Talk => push_closing(&mut out, style, counts, unshown),
+            ViewChoice::Segments | ViewChoice::Ladder => {
+                // The ladder itself says how many acknowledgments it does not draw one by one.
+                let silent = 0;
+                push_closing(&mut out, style, counts, Unshown { silent, ..unshown });
             }
             _ => return None,
         }
@@ -221,16 +225,33 @@ impl ViewChoice {
     }
 }
 
-/// `10 of 20 frames are the lab's`, and what the others are.
-fn push_closing(out: &mut Vec<u8>, style: &Style, counts: &Counts) {
-    line::push_number(out, counts.lab + counts.fragments);
+/// Packets of the lab's that a view did not show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unshown {
+    /// Segments that carry no text and that there was nothing to say about: they only acknowledge.
+    pub silent: u64,
+    /// Packets of conversations that were not asked for.
+    pub elsewhere: u64,
+}
+
+/// `8 of 20 frames shown`, and what the others are.
+fn push_closing(out: &mut Vec<u8>, style: &Style, counts: &Counts, unshown: Unshown) {
+    let Unshown { silent, elsewhere } = unshown;
+    let shown = (counts.lab + counts.fragments).saturating_sub(silent + elsewhere);
+    line::push_number(out, shown);
     out.extend_from_slice(b" of ");
     line::push_count(out, counts.frames, "frame");
     out.extend_from_slice(b" shown");
     line::dim(out, style);
-    for (place, (reason, frames)) in counts.left_out().iter().enumerate() {
+    let own = [
+        (silent, "only acknowledging (see --view segments)"),
+        (elsewhere, "of other conversations"),
+    ];
+    let own = own.into_iter().filter(|(frames, _)| *frames > 0);
+    let own = own.map(|(frames, reason)| (reason.to_owned(), frames));
+    for (place, (reason, frames)) in own.chain(counts.left_out()).enumerate() {
         out.extend_from_slice(if place == 0 { b"; left out: " } else { b", " });
-        line::push_number(out, *frames);
+        line::push_number(out, frames);
         out.push(b' ');
         text::push_safe(out, reason.as_bytes());
     }

@@ -22,6 +22,13 @@ pub(super) struct Chain {
     len: usize,
 }
 
+/// The part of a text that is in one piece.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    place: u32,
+    len: usize,
+}
+
 /// The pieces of all chains.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
@@ -53,17 +60,29 @@ impl Pieces {
         }
     }
 
-    /// Moves a text to the end of `out`. The chain is empty then.
-    pub(super) fn drain(&mut self, chain: &mut Chain, out: &mut Vec<u8>) {
-        let (mut rest, mut place) = (std::mem::take(&mut chain.len), chain.first);
-        while rest > 0 {
-            let piece = &self.all[place as usize];
-            let part = rest.min(ROOM);
-            out.extend_from_slice(&piece.octets[..part]);
-            self.free.push(place);
-            rest -= part;
-            place = piece.next;
-        }
+    /// Takes a text out of its chain, which is empty then: its parts, to be looked at and then given back.
+    pub(super) fn take(&self, chain: &mut Chain) -> impl Iterator<Item = Part> {
+        let Chain { first, len, .. } = std::mem::take(chain);
+        let (mut rest, mut place) = (len, first);
+        std::iter::from_fn(move || {
+            let len = rest.min(ROOM);
+            let part = (len > 0).then_some(Part { place, len });
+            rest -= len;
+            if rest > 0 {
+                place = self.all[place as usize].next;
+            }
+            part
+        })
+    }
+
+    /// The text of a part.
+    pub(super) fn text(&self, part: Part) -> &[u8] {
+        &self.all[part.place as usize].octets[..part.len]
+    }
+
+    /// A part is needed no longer.
+    pub(super) fn give_back(&mut self, part: Part) {
+        self.free.push(part.place);
     }
 
     /// Puts another piece at the end of a chain.
@@ -90,18 +109,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn drain(pieces: &mut Pieces, chain: &mut Chain) -> Vec<u8> {
+        let parts: Vec<Part> = pieces.take(chain).collect();
+        let text = parts.iter().flat_map(|&part| pieces.text(part)).copied();
+        let text = text.collect();
+        parts.into_iter().for_each(|part| pieces.give_back(part));
+        text
+    }
+
     #[test]
     fn what_was_given_back_is_used_again() {
         let mut pieces = Pieces::default();
-        let mut out = Vec::new();
-        for round in 1..=3 {
+        for _ in 0..3 {
             let mut chain = Chain::default();
             pieces.append(&mut chain, &[b'a'; ROOM + 1]);
             assert_eq!(size(chain.len), 2 * PIECE);
-            pieces.drain(&mut chain, &mut out);
+            assert_eq!(drain(&mut pieces, &mut chain), [b'a'; ROOM + 1]);
             assert_eq!(chain.len, 0);
             assert_eq!((pieces.all.len(), pieces.free.len()), (2, 2));
-            assert_eq!(out.len(), round * (ROOM + 1));
         }
     }
 
@@ -118,16 +143,12 @@ mod tests {
                 pieces.append(chain, &part);
                 expected.extend_from_slice(&part);
                 if ends {
-                    let mut out = Vec::new();
-                    pieces.drain(chain, &mut out);
-                    prop_assert_eq!(&out, &*expected);
+                    prop_assert_eq!(&drain(&mut pieces, chain), &*expected);
                     expected.clear();
                 }
             }
             for (mut chain, expected) in chains {
-                let mut out = Vec::new();
-                pieces.drain(&mut chain, &mut out);
-                prop_assert_eq!(out, expected);
+                prop_assert_eq!(drain(&mut pieces, &mut chain), expected);
             }
             prop_assert_eq!(pieces.free.len(), pieces.all.len());
         }

@@ -3,11 +3,14 @@
 //! [`Blocks`](super::blocks::Blocks) decides where every text belongs and puts it on a [`Sheet`] with tasks; a press does
 //! as they say. Nothing is decided here, so a press can be at work on a thread of its own while the view goes on.
 
-use super::pieces::{Chain, Pieces};
-use std::io::{self, Write};
+use super::pieces::{Chain, Part, Pieces};
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::ops::Range;
 
-/// Text is handed on in amounts of about this size.
-const AMOUNT: usize = 64 << 10;
+/// A sheet with so much text is full.
+const AMOUNT: usize = 256 << 10;
+/// Texts that are handed on at a time at most: Linux takes no more of them in one call.
+const MOST_TEXTS: usize = 1_024;
 
 /// Text, and what is to be done with it.
 #[derive(Debug, Default)]
@@ -92,13 +95,23 @@ pub trait Press {
 }
 
 /// A press that prints at once.
+///
+/// Nothing is copied to be written: the writer is shown where every text is.
 pub struct Printer {
     writer: Box<dyn Write>,
     shelves: Vec<Chain>,
     /// Where the text on the shelves is.
     pieces: Pieces,
-    /// Text on its way to the writer.
-    out: Vec<u8>,
+    /// What is to be written next.
+    ready: Vec<Text>,
+}
+
+/// Text on its way to the writer.
+enum Text {
+    /// Where it is on the sheet.
+    OfSheet(Range<usize>),
+    /// From a shelf.
+    Kept(Part),
 }
 
 impl Printer {
@@ -108,63 +121,84 @@ impl Printer {
             writer,
             shelves: Vec::new(),
             pieces: Pieces::default(),
-            out: Vec::with_capacity(AMOUNT * 2),
+            ready: Vec::new(),
         }
     }
 
-    /// Writes text behind what is on its way.
-    fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        if text.len() < AMOUNT {
-            self.out.extend_from_slice(text);
-            return Ok(());
+    /// Writes what is ready; `sheet` is the text of the sheet.
+    fn hand_on(&mut self, sheet: &[u8]) -> io::Result<()> {
+        let mut ready = std::mem::take(&mut self.ready);
+        for texts in ready.chunks(MOST_TEXTS) {
+            let slice = |text: &Text| match text {
+                Text::OfSheet(range) => IoSlice::new(&sheet[range.clone()]),
+                Text::Kept(part) => IoSlice::new(self.pieces.text(*part)),
+            };
+            let mut slices: Vec<IoSlice<'_>> = texts.iter().map(slice).collect();
+            write_all(&mut self.writer, &mut slices)?;
         }
-        self.hand_on()?;
-        self.writer.write_all(text)
-    }
-
-    fn hand_on(&mut self) -> io::Result<()> {
-        self.writer.write_all(&self.out)?;
-        self.out.clear();
+        for text in ready.drain(..) {
+            if let Text::Kept(part) = text {
+                self.pieces.give_back(part);
+            }
+        }
+        self.ready = ready;
         Ok(())
     }
 }
 
 impl Press for Printer {
     fn print(&mut self, sheet: &mut Sheet) -> io::Result<()> {
-        let mut text = sheet.text.as_slice();
-        let mut cut = |len| {
-            let (part, rest) = text.split_at(len);
-            text = rest;
-            part
+        let mut end = 0;
+        let mut next = |len| {
+            let start = end;
+            end += len;
+            start..end
         };
         for task in &sheet.tasks {
             match *task {
-                Task::Write { len } => self.write(cut(len))?,
+                Task::Write { len } => self.ready.push(Text::OfSheet(next(len))),
                 Task::Keep { shelf, len } => {
                     let shelf = shelf as usize;
                     if shelf >= self.shelves.len() {
                         self.shelves.resize_with(shelf + 1, Chain::default);
                     }
-                    self.pieces.append(&mut self.shelves[shelf], cut(len));
+                    let text = &sheet.text[next(len)];
+                    self.pieces.append(&mut self.shelves[shelf], text);
                 }
                 Task::Release { shelf } => {
                     if let Some(shelf) = self.shelves.get_mut(shelf as usize) {
-                        self.pieces.drain(shelf, &mut self.out);
+                        self.ready.extend(self.pieces.take(shelf).map(Text::Kept));
                     }
                 }
             }
-            if self.out.len() >= AMOUNT {
-                self.hand_on()?;
+            // The pieces are soon used again, while they are still in the processor's cache.
+            if self.ready.len() >= MOST_TEXTS {
+                self.hand_on(&sheet.text)?;
             }
         }
+        self.hand_on(&sheet.text)?;
         sheet.clear();
         Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.hand_on()?;
         self.writer.flush()
     }
+}
+
+/// Writes all of these texts, one behind the other.
+fn write_all(writer: &mut dyn Write, mut texts: &mut [IoSlice<'_>]) -> io::Result<()> {
+    // Texts without octets are nothing to write.
+    IoSlice::advance_slices(&mut texts, 0);
+    while !texts.is_empty() {
+        match writer.write_vectored(texts) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut texts, written),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! number as well, so that every other can be worked out.
 
 use super::line::{
-    MOST_OCTETS, alarm, colour, dim, plain, push_address, push_blanks, push_flags, push_number,
-    push_octets, push_start,
+    MOST_OCTETS, alarm, colour, dim, plain, push_address, push_blanks, push_flags, push_note,
+    push_number, push_octets, push_start,
 };
 use super::{Style, View};
 use crate::conversation::{Conversation, Flags, Message, Note, Role, Step, StepKind};
@@ -135,19 +135,5 @@ impl Segments {
         }
         out.push(b']');
         plain(out, style);
-    }
-}
-
-/// A remark; the frequent ones without `fmt`.
-fn push_note(out: &mut Vec<u8>, note: Note) {
-    use std::io::Write as _;
-    match note {
-        Note::Handshake(1) => out.extend_from_slice(b"handshake 1/3"),
-        Note::Handshake(2) => out.extend_from_slice(b"handshake 2/3"),
-        Note::Handshake(3) => out.extend_from_slice(b"handshake 3/3"),
-        note => {
-            // Writing to a Vec cannot fail.
-            let _ = write!(out, "{note}");
-        }
     }
 }

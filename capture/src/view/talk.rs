@@ -7,8 +7,8 @@
 use super::explain::{Given, Lesson};
 use super::line::{
     MOST_OCTETS, alarm, bold, colour, dim, plain, prefix, push_address, push_blanks,
-    push_blanks_to, push_count, push_flags, push_hex_dump, push_message, push_name, push_number,
-    push_start, push_way,
+    push_blanks_to, push_count, push_flags, push_hex_dump, push_message, push_name, push_note,
+    push_number, push_start, push_way,
 };
 use super::verdict;
 use super::{Style, View};
@@ -19,7 +19,6 @@ use crate::conversation::{
 use crate::decode::Transport;
 use crate::text::TextKind;
 use crate::time::Timestamp;
-use std::io::Write as _;
 
 /// Columns of the column that says what was sent.
 const WHAT: usize = 12;
@@ -178,8 +177,9 @@ impl Talk {
             }
             if let Some(note) = answers {
                 dim(out, &self.style);
-                // Nothing is written to a buffer in vain.
-                let _ = write!(out, "  ({note})");
+                out.extend_from_slice(b"  (");
+                push_note(out, note);
+                out.push(b')');
                 plain(out, &self.style);
             }
             out.push(b'\n');
@@ -330,7 +330,7 @@ impl Talk {
             _ => push_count(out, step.payload_len.into(), "octet"),
         });
         alarm(out, &self.style);
-        out.extend_from_slice(note.to_string().as_bytes());
+        push_note(out, note);
         plain(out, &self.style);
         out.push(b'\n');
     }

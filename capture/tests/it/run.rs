@@ -492,6 +492,25 @@ while True:
 
 #[test]
 fn sigterm_is_handed_to_the_command() {
+    terminate(|capture| kill(capture, Signal::SIGTERM).expect("it is there"));
+}
+
+#[test]
+fn sigterm_for_everybody_of_that_name_is_handed_to_the_command() {
+    terminate(|capture| {
+        let tasks = format!("/proc/{capture}/task/{capture}/children");
+        let children = fs::read_to_string(tasks).expect("Linux tells the children");
+        let first = children.split_whitespace().next().expect("it has one");
+        let first = Pid::from_raw(first.parse().expect("a number"));
+        for process in [first, capture] {
+            kill(process, Signal::SIGTERM).expect("it is there");
+        }
+    });
+}
+
+/// Runs a command that ends in its own way by SIGTERM, and has that sent.
+#[track_caller]
+fn terminate(send: impl FnOnce(Pid)) {
     if !is_possible_with(&[]) {
         return;
     }
@@ -506,7 +525,7 @@ fn sigterm_is_handed_to_the_command() {
     let (mut child, _lines) = start_until_it_says(&mut command, "ready");
     // Held open: the end of input is not to be what ends it.
     let stdin = child.stdin.take();
-    kill(pid(child.id()), Signal::SIGTERM).expect("it is there");
+    send(pid(child.id()));
     let output = end_of(child);
     drop(stdin);
     assert_eq!(output.status.code(), Some(9), "{}", stderr(&output));
