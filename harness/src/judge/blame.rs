@@ -5,16 +5,17 @@
 //! is the client's again. Where the wire was not seen to the last frame, or what crossed it cannot be read, nobody is
 //! blamed.
 
-use super::expect::who;
-use super::find;
+use super::expect::{Finding, who};
 use super::ledger::Ledger;
+use super::{find, wire};
 use crate::event::{Actor, Crossing};
 use crate::scenario::model::{Pattern, SERVER, See};
+use crate::scenario::wire::{Sought, Wire};
 use crate::scenario::{Action, Scenario};
 use serde::{Deserialize, Serialize};
 
 /// One of the two programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// The client's program.
@@ -33,6 +34,29 @@ impl Side {
     }
 }
 
+/// Where to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Culprit {
+    /// In the client.
+    Client,
+    /// In the server.
+    Server,
+    /// In both: neither gets on with anybody.
+    Both,
+    /// In what they have agreed on: each gets on with another.
+    Agreement,
+}
+
+impl From<Side> for Culprit {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Client => Culprit::Client,
+            Side::Server => Culprit::Server,
+        }
+    }
+}
+
 /// Where to look, and what on the wire says so: a sentence without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Blame {
@@ -44,8 +68,10 @@ pub(super) struct Blame {
 
 /// Who is to blame that `step` was not satisfied on the screen of `viewer`.
 pub(super) fn of(scenario: &Scenario, step: usize, viewer: &str, ledger: &Ledger) -> Option<Blame> {
-    let Action::See(see) = &scenario.steps.get(step)?.action else {
-        return None;
+    let see = match &scenario.steps.get(step)?.action {
+        Action::See(see) => see,
+        Action::Wire(wire) => return of_what_is_said(wire, ledger),
+        _ => return None,
     };
     if !ledger.wire.is_sound() {
         return None;
@@ -93,6 +119,22 @@ pub(super) fn of(scenario: &Scenario, step: usize, viewer: &str, ledger: &Ledger
             side: Side::Server,
             because: format!("what the server sent to {reader} is {said}"),
         })
+}
+
+/// Who is to blame for what crossed the wire and should not have: a client that has said it by itself.
+fn of_what_is_said(wire: &Wire, ledger: &Ledger) -> Option<Blame> {
+    let because = match &wire.sought {
+        Sought::Silent { .. } => "it is the client that said it",
+        Sought::Only { from, .. } if from != SERVER => "it is the client that chose what to ask",
+        Sought::Gaps { .. } => "it is the client that chose when to ask",
+        _ => return None,
+    };
+    // One that has said too little may be waiting for an answer.
+    let proven = matches!(wire::evaluate(wire, ledger), Finding::Hopeless(_));
+    (proven && ledger.wire.is_sound()).then(|| Blame {
+        side: Side::Client,
+        because: because.to_owned(),
+    })
 }
 
 /// Whoever was to say something before this step: the client that typed last, or was started last.

@@ -15,9 +15,10 @@ mod history;
 pub mod ledger;
 pub mod number;
 pub mod repeated;
+pub mod swap;
 pub mod wire;
 
-pub use blame::Side;
+pub use blame::{Culprit, Side};
 pub use ledger::Ledger;
 pub use repeated::Flaky;
 
@@ -79,9 +80,9 @@ pub struct Verdict {
     /// Why it was judged so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
-    /// In which program to look, where the wire tells.
+    /// In which program to look, where the wire tells, or plays with the harness's own programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blame: Option<Side>,
+    pub blame: Option<Culprit>,
     /// A question that helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -168,6 +169,28 @@ struct Docket {
 
 /// Judges one scenario. `scenario` must have its placeholders filled as it was when the events were recorded.
 pub fn judge(scenario: &Arc<Scenario>, events: &[Event]) -> Vec<Verdict> {
+    let Heard {
+        dockets,
+        setup,
+        ledger,
+    } = hear(scenario, events);
+    let checks = scenario.checks.iter().enumerate().zip(dockets);
+    checks
+        .map(|((index, _), docket)| verdict(scenario, index, docket, setup.as_ref(), &ledger))
+        .collect()
+}
+
+/// What a recorded scenario comes to, before anybody is judged.
+struct Heard {
+    /// A check each.
+    dockets: Vec<Docket>,
+    /// What failed outside any check.
+    setup: Option<Failure>,
+    /// As everything was at the end.
+    ledger: Ledger,
+}
+
+fn hear(scenario: &Arc<Scenario>, events: &[Event]) -> Heard {
     let mut ledger = Ledger::new(Arc::clone(scenario));
     let mut dockets: Vec<Docket> = scenario.checks.iter().map(|_| Docket::default()).collect();
     let mut setup: Option<Failure> = None;
@@ -210,10 +233,11 @@ pub fn judge(scenario: &Arc<Scenario>, events: &[Event]) -> Vec<Verdict> {
         }
         ledger.apply(event);
     }
-    let checks = scenario.checks.iter().enumerate().zip(dockets);
-    checks
-        .map(|((index, _), docket)| verdict(scenario, index, docket, setup.as_ref(), &ledger))
-        .collect()
+    Heard {
+        dockets,
+        setup,
+        ledger,
+    }
 }
 
 fn docket_of<'d>(
@@ -326,7 +350,7 @@ fn verdict(
                 let (side, because) = (blame.side.word(), &blame.because);
                 format!("; on the wire, {because}: look at the {side}")
             });
-            verdict.blame = failure.blame.as_ref().map(|blame| blame.side);
+            verdict.blame = failure.blame.as_ref().map(|blame| blame.side.into());
             verdict.because = Some(format!(
                 "{waiting}{}{}",
                 failure.miss.because,
