@@ -279,6 +279,13 @@ fn failure(
         if let Action::Wire(wire) = action {
             return wire::excerpt(wire, ledger);
         }
+        if let Action::SeeHistory {
+            actors, introduced, ..
+        } = action
+            && let Some(proof) = history::proof(actors, *introduced, ledger)
+        {
+            return proof;
+        }
         let fresh = match action {
             Action::See(see) if see.ever => state.screen.raw(),
             Action::Start { .. } | Action::Running { .. } => state.screen.raw(),

@@ -43,7 +43,20 @@ pub struct Plays<'e> {
 /// What the swapped plays say about the checks of a scenario: adds it to those it is called for.
 pub fn tell(plays: &Plays, verdicts: &mut [Verdict]) {
     let before = judge(plays.scenario, plays.pair);
-    let passed: BTreeSet<&str> = ids_with(&before, Status::Pass);
+    let failed = ids_with(&before, Status::Fail);
+    let passed: BTreeSet<&str> = plays
+        .scenario
+        .checks
+        .iter()
+        .zip(&before)
+        .filter(|(check, verdict)| {
+            let rests_on = check.needs.iter().chain(&check.explained_by);
+            // What rests on a failure may have passed by chance.
+            let firm = !rests_on.into_iter().any(|id| failed.contains(id.as_str()));
+            firm && verdict.status == Status::Pass
+        })
+        .map(|(check, _)| check.id.as_str())
+        .collect();
     let swapped = [plays.own_client, plays.own_server];
     let [Some(own_client), Some(own_server)] = swapped.map(|events| {
         let verdicts = judge(plays.scenario, events);

@@ -4,7 +4,7 @@
 //! It is recognised only where everything that crossed fits it. A length in front, JSON, a word such as `LOGIN` before the
 //! name: that is a protocol of the pair's own, which nobody else speaks, and there is no dialect.
 
-use crate::event::{Crossing, Event};
+use crate::event::{Actor, Crossing, Event};
 use crate::judge::Ledger;
 use crate::judge::find::is_plain;
 use crate::lab::Exercise;
@@ -133,28 +133,30 @@ struct Speech<'l> {
 
 /// Everything that was said, in its order; none where somebody unknown spoke, or something was not plain text.
 fn speeches(exercise: Exercise, ledger: &Ledger) -> Option<Vec<Speech<'_>>> {
+    let datagrams = super::is_udp(exercise);
+    let known = |actor: &Option<Actor>| ledger.actor(actor.as_deref()?).is_some().then_some(());
     let mut speeches = Vec::new();
     for (_, crossing) in &ledger.wire.crossings {
         if !crossing.carries() {
             continue;
         }
-        let Some(from) = crossing.from.as_deref() else {
-            // A datagram of the harness's own is nobody's dialect.
-            match exercise {
-                Exercise::Ex1 | Exercise::Ex3 => continue,
-                _ => return None,
+        // A client may have called where nobody is.
+        let from_client = crossing.from.as_deref().is_some_and(|from| from != SERVER);
+        let both = known(&crossing.from).filter(|()| from_client || known(&crossing.to).is_some());
+        let Some(from) = both.and(crossing.from.as_deref()) else {
+            // A datagram of the harness's own, or to it, is nobody's dialect.
+            match datagrams {
+                true => continue,
+                false => return None,
             }
         };
-        let by_server = from == SERVER;
-        let client = match (by_server, crossing.to.as_deref()) {
-            (true, Some(client)) => client,
-            (true, None) if matches!(exercise, Exercise::Ex1 | Exercise::Ex3) => continue,
-            (true, None) => return None,
-            (false, _) => from,
+        let client = match from_client {
+            true => from,
+            false => crossing.to.as_deref()?,
         };
         speeches.push(Speech {
             client,
-            by_server,
+            by_server: !from_client,
             text: plain(crossing)?,
         });
     }
@@ -377,4 +379,189 @@ fn take_line(dialect: &mut Dialect, speeches: &[Speech], ledger: &Ledger) -> Opt
         dialect.line = line;
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+    use crate::event::{CrossingKind, EventKind, Octets};
+    use crate::scenario::parse;
+
+    /// What happens, in its order.
+    enum Happens<'t> {
+        Types(&'t str),
+        Says(&'t str, &'t [u8]),
+    }
+    use Happens::{Says, Types};
+
+    fn recorded(exercise: Exercise, happens: &[Happens]) -> (Arc<Scenario>, Vec<Event>) {
+        let source = Source {
+            name: "test.kdl".to_owned(),
+            text: format!(
+                "scenario s exercise={exercise} {{\n start server\n start client ada\n check \"{exercise}/{}\" \"t\" {{\n \
+                 sheet \"s\"\n hint \"h\"\n ada types \"x\"\n }}\n}}",
+                match exercise {
+                    Exercise::Ex3 => "time",
+                    Exercise::Ex4 => "exchange",
+                    Exercise::Ex8 => "login",
+                    _ => "arithmetic",
+                }
+            ),
+        };
+        let scenario = parse::parse(&source).expect("it is right").remove(0);
+        let mut kinds = vec![
+            EventKind::ScenarioStarted {
+                scenario: "s".to_owned(),
+                exercise,
+                seed: 1,
+                clock: chrono::DateTime::default(),
+                names: BTreeMap::from([("ada".to_owned(), "Ada".to_owned())]),
+            },
+            EventKind::Watched {
+                interface: "lo".to_owned(),
+            },
+        ];
+        kinds.extend([SERVER, "ada", "bert"].map(|actor| EventKind::Started {
+            actor: actor.to_owned(),
+            command: Vec::new(),
+            pid: 1,
+        }));
+        kinds.extend(happens.iter().map(|one| match one {
+            Types(line) => EventKind::Typed {
+                actor: "ada".to_owned(),
+                line: (*line).to_owned(),
+            },
+            Says(actor, octets) => {
+                let is_server = *actor == SERVER;
+                EventKind::Crossed(Crossing {
+                    frame: 1,
+                    conversation: 0,
+                    from: Some((*actor).to_owned()),
+                    to: Some(if is_server { "ada" } else { SERVER }.to_owned()),
+                    src: ([127, 0, 0, 1], 1).into(),
+                    dst: ([127, 0, 0, 1], 2).into(),
+                    what: CrossingKind::Datagram,
+                    len: u32::try_from(octets.len()).expect("it is short"),
+                    payload: Octets(octets.to_vec()),
+                })
+            }
+        }));
+        let events = kinds.into_iter().map(|kind| Event { at_us: 0, kind });
+        (Arc::new(scenario), events.collect())
+    }
+
+    #[track_caller]
+    fn dialect(exercise: Exercise, happens: &[Happens]) -> Option<Dialect> {
+        let (scenario, events) = recorded(exercise, happens);
+        of(&scenario, &events)
+    }
+
+    #[test]
+    fn lines_and_bare_messages_are_understood() {
+        let named = [Types("Ada"), Types("12 + 42"), Types("banana"), Types("q")];
+        let lines = [
+            Says(SERVER, b"Who are you? "),
+            Says("ada", b"Ada\n"),
+            Says(SERVER, b"Welcome, Ada!\n"),
+            Says("ada", b"12 + 42\n"),
+            Says(SERVER, b"12 + 42 = 54.0 (ok)\n"),
+            Says("ada", b"q\n"),
+        ];
+        let lines: Vec<Happens> = named.into_iter().chain(lines).collect();
+        let dialect_of_lines = dialect(Exercise::Ex6, &lines).expect("they are plain");
+        assert_eq!(dialect_of_lines.client_end, End::Newline);
+        assert_eq!(dialect_of_lines.prompt, "Who are you? ");
+        assert_eq!(dialect_of_lines.greeting.join("Bert"), "Welcome, Bert!\n");
+        assert_eq!(dialect_of_lines.answer("1 + 1", 2.0), "1 + 1 = 2.0 (ok)\n");
+
+        let bare = [
+            Types("Ada"),
+            Types("12 + 42"),
+            Says("ada", b"Ada"),
+            Says("ada", b"12 + 42"),
+            Says(SERVER, b"54"),
+        ];
+        let bare = dialect(Exercise::Ex6, &bare).expect("they are plain");
+        assert_eq!(bare.client_end, End::Nothing);
+        assert_eq!(bare.answer("50 - 81", -31.0), "-31");
+    }
+
+    #[test]
+    fn the_form_of_a_chat_is_taken_over() {
+        let chat = [
+            Types("Ada"),
+            Says("ada", b"Ada\r\n"),
+            Types("good evening"),
+            Says("ada", b"good evening\r\n"),
+            Says(SERVER, b"[10:30] <Ada> good evening\r\n"),
+        ];
+        let chat = dialect(Exercise::Ex8, &chat).expect("it is plain");
+        assert_eq!(chat.client_end, End::CrLf);
+        assert_eq!(chat.said("Bert", "hello"), "[10:30] <Bert> hello\r\n");
+    }
+
+    #[test]
+    fn a_protocol_of_the_pairs_own_has_no_dialect() {
+        let after = |happens: Vec<Happens<'static>>| {
+            let typed = [Types("Ada"), Types("12 + 42")];
+            let all: Vec<Happens> = typed.into_iter().chain(happens).collect();
+            dialect(Exercise::Ex6, &all)
+        };
+        // A word before the name; a length; JSON on either side; pickled objects; no name at all; nothing at all.
+        assert_eq!(after(vec![Says("ada", b"LOGIN Ada\n")]), None);
+        assert_eq!(
+            after(vec![Says("ada", b"3:Ada"), Says("ada", b"7:12 + 42")]),
+            None
+        );
+        assert_eq!(after(vec![Says("ada", b"{\"name\": \"Ada\"}\n")]), None);
+        assert_eq!(
+            after(vec![
+                Says("ada", b"Ada\n"),
+                Says(SERVER, b"{\"ok\": true}\n")
+            ]),
+            None
+        );
+        assert_eq!(after(vec![Says("ada", b"\x00\x11\x80\x04\x95")]), None);
+        assert_eq!(after(vec![Says("ada", b"12 + 42\n")]), None);
+        assert_eq!(after(vec![]), None);
+        // Somebody unknown spoke.
+        assert_eq!(
+            after(vec![Says("ada", b"Ada\n"), Says("carl", b"12 + 42\n")]),
+            None
+        );
+    }
+
+    #[test]
+    fn texts_are_free_and_requests_of_the_clock_are_not() {
+        let hello = |text: &'static [u8]| dialect(Exercise::Ex4, &[Says("ada", text)]);
+        assert_eq!(hello(b"Hi!\n").expect("plain").client_end, End::Newline);
+        assert_eq!(hello(b"Hi!").expect("plain").client_end, End::Nothing);
+        assert_eq!(hello(b"0003Hi!"), None);
+        assert_eq!(hello(b"3 Hi!"), None);
+        assert!(hello(b"10 times hello").is_some());
+        assert!(
+            dialect(Exercise::Ex4, &[]).is_some(),
+            "no text is a text as well"
+        );
+        let clock = |text: &'static [u8]| dialect(Exercise::Ex3, &[Says("ada", text)]);
+        assert!(clock(b"SEND_TIME").is_some());
+        assert_eq!(clock(b"TIME"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_that_crosses_makes_it_panic(
+            said in proptest::collection::vec((0..3usize, proptest::collection::vec(proptest::num::u8::ANY, 0..20)), 0..12),
+            text in "\\PC{0,20}",
+        ) {
+            let mut happens = vec![Types("Ada"), Types(&text), Says("ada", b"Ada\n"), Says("ada", text.as_bytes())];
+            happens.extend(said.iter().map(|(who, octets)| Says(["ada", "bert", SERVER][*who], octets)));
+            for exercise in [Exercise::Ex3, Exercise::Ex4, Exercise::Ex6, Exercise::Ex8] {
+                if let Some(dialect) = dialect(exercise, &happens) {
+                    let _ = (dialect.answer(&text, 1.5), dialect.said("Ada", &text));
+                }
+            }
+        }
+    }
 }
