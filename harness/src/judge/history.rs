@@ -205,3 +205,86 @@ fn flaw(
         .find(|index| introduced && !gap(index + after))
         .map(|index| (index, Flaw::Glued))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+    use crate::event::{Event, EventKind};
+    use crate::scenario::parse;
+    use std::sync::Arc;
+
+    /// What bert is shown, and what comes of it, when ada types "one", "two" and "three".
+    #[track_caller]
+    fn check(introduced: bool, screen: &str, expected: &str, proof_of_it: &str) {
+        let source = Source {
+            name: "test.kdl".to_owned(),
+            text: "scenario s exercise=ex8 {\n start server\n start client ada bert\n check \"ex8/burst\" \"t\" {\n sheet \"s\"\n \
+                   hint \"h\"\n ada types \"line one\" \"line two\" \"line three\"\n bert sees-every-line\n }\n}"
+                .to_owned(),
+        };
+        let scenario = parse::parse(&source).expect("it is right").remove(0);
+        let typing = scenario.steps.iter().position(|step| step.check.is_some());
+        let mut ledger = Ledger::new(Arc::new(scenario));
+        let started = ["server", "ada", "bert"].map(|actor| EventKind::Started {
+            actor: actor.to_owned(),
+            command: Vec::new(),
+            pid: 1,
+        });
+        let step = typing.expect("the check has steps");
+        let typed = ["line one", "line two", "line three"].map(|line| EventKind::Typed {
+            actor: "ada".to_owned(),
+            line: line.to_owned(),
+        });
+        let shown = EventKind::Output {
+            actor: "bert".to_owned(),
+            text: screen.to_owned(),
+        };
+        let begun = [EventKind::StepStarted { step }];
+        let kinds = started.into_iter().chain(begun).chain(typed).chain([shown]);
+        for kind in kinds {
+            ledger.apply(&Event { at_us: 0, kind });
+        }
+        let readers = ["bert".to_owned()];
+        let because = match sees_history(&readers, introduced, &ledger) {
+            Finding::Met => "met".to_owned(),
+            Finding::NotYet(miss) | Finding::Hopeless(miss) | Finding::Undecided(miss) => {
+                miss.because
+            }
+        };
+        assert_eq!(because, expected);
+        let proof = proof(&readers, introduced, &ledger);
+        assert_eq!(proof.as_deref().unwrap_or_default(), proof_of_it);
+    }
+
+    #[test]
+    fn a_failure_shows_the_smallest_part_that_proves_it() {
+        let all = "* bert has joined\nada: line one\nada: line two\nada: line three\n> ";
+        check(false, all, "met", "");
+        check(
+            false,
+            "hello\nada: line one\nnobody asked\nada: line three\n> ",
+            "ada's line never arrived",
+            "ada: line one\n…\nada: line three",
+        );
+        check(false, "hello\n", "ada's line never arrived", "");
+        check(
+            false,
+            "ada: line one\nada: line two\nada: line three\nada: line two\n",
+            "it arrived 2 times",
+            "ada: line two\n…\nada: line two",
+        );
+        check(
+            false,
+            "hello\nada: line two\nada: line one\nada: line three\n",
+            "it arrived before \"line one\", which ada typed earlier",
+            "ada: line two\nada: line one",
+        );
+        check(
+            true,
+            "hello\nada: line one\nada: line twoline three\nbye\n",
+            "it is glued to another line: ada's name does not stand between them",
+            "ada: line twoline three",
+        );
+    }
+}

@@ -99,9 +99,9 @@ fn the_program_to_look_at_is_found_where_the_wire_blames_nobody() {
              sent nothing and closed",
         ),
     ];
-    for (fault, id, culprit, words) in cases {
+    let try_one = |(fault, id, culprit, words): (&str, &str, &str, &str)| {
         let copy = Copy::of(&format!("faulty/{fault}"));
-        let checked = copy.check(&["--reruns", "1"]);
+        let checked = copy.check(&[id, "--reruns", "1"]);
         let check = checked.get(id);
         assert_eq!(checked.with_status("fail"), [id], "{}", checked.trouble());
         assert_eq!(check["blame"], culprit, "{fault}: {}", checked.trouble());
@@ -124,7 +124,12 @@ fn the_program_to_look_at_is_found_where_the_wire_blames_nobody() {
         let run = harness::results::Run::load(&results).expect("it can be read");
         let again = harness::report::Report::new(&run);
         assert_eq!(report, harness::report::json::render(&again).expect("JSON"));
-    }
+    };
+    std::thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(move || try_one(case));
+        }
+    });
 }
 
 #[test]
@@ -153,8 +158,14 @@ fn nobody_is_swapped_where_that_is_not_wanted_or_the_wire_tells() {
         return;
     }
     let cases = [
-        ("ex6-client-stays", &["--no-swap", "--reruns", "1"][..]),
-        ("ex6-client-stays", &["--reruns", "0"]),
+        (
+            "ex6-client-stays",
+            &["ex6/quit-ends-session", "--no-swap", "--reruns", "1"][..],
+        ),
+        (
+            "ex6-client-stays",
+            &["ex6/quit-ends-session", "--reruns", "0"],
+        ),
         ("ex1-server-silent", &["--reruns", "1"]),
     ];
     for (fault, arguments) in cases {
