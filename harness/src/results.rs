@@ -227,7 +227,7 @@ impl Scene {
         }
         Some(Part {
             exercise: self.scenario.exercise,
-            dialect: dialect::of(&scenario, &self.events)?,
+            dialect: dialect::of(&scenario, &self.events, quit)?,
             quit: quit.to_owned(),
             ports: ports.into_iter().collect(),
         })

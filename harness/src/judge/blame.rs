@@ -3,7 +3,8 @@
 //! A pair of programs fails together; their authors need to know in which one to look. The wire stands between them: a
 //! request that never left is the client's, one that got no answer is the server's, an answer that came and was not shown
 //! is the client's again. Where the wire was not seen to the last frame, or what crossed it cannot be read, nobody is
-//! blamed.
+//! blamed; nor is a client that says nothing while it may be waiting for an answer. What is then to be found out by other
+//! means is the business of [`super::swap`].
 
 use super::expect::{Finding, who};
 use super::ledger::Ledger;
@@ -87,10 +88,17 @@ pub(super) fn of(scenario: &Scenario, step: usize, viewer: &str, ledger: &Ledger
         return None;
     }
     if requests.is_empty() {
-        return blame(
-            Side::Client,
-            format!("nothing left {speaks} for the server"),
-        );
+        // It may be waiting for an answer to something else, or have found that the server is gone.
+        let free = !heard.is_held_up(&speaker);
+        let because = format!("nothing left {speaks} for the server");
+        return free.then_some(Blame {
+            side: Side::Client,
+            because,
+        });
+    }
+    // A client that was to answer by itself has asked somebody else.
+    if matches!(see.pattern, Pattern::Something { new: true }) {
+        return None;
     }
     let asked = find::shown(&requests);
     if viewer == SERVER {
@@ -127,10 +135,24 @@ fn of_what_is_said(wire: &Wire, ledger: &Ledger) -> Option<Blame> {
         Sought::Silent { .. } => "it is the client that said it",
         Sought::Only { from, .. } if from != SERVER => "it is the client that chose what to ask",
         Sought::Gaps { .. } => "it is the client that chose when to ask",
+        Sought::First { from, .. } if from != SERVER => "it is the client that began with it",
         _ => return None,
     };
+    let has_begun = || {
+        let said =
+            |crossing: &Crossing| crossing.carries() && crossing.from.as_deref() == wire.speaker();
+        ledger
+            .wire
+            .crossings
+            .iter()
+            .any(|(_, crossing)| said(crossing))
+    };
     // One that has said too little may be waiting for an answer.
-    let proven = matches!(wire::evaluate(wire, ledger), Finding::Hopeless(_));
+    let proven = match wire::evaluate(wire, ledger) {
+        Finding::Hopeless(_) => true,
+        Finding::NotYet(_) => matches!(wire.sought, Sought::First { .. }) && has_begun(),
+        Finding::Met | Finding::Undecided(_) => false,
+    };
     (proven && ledger.wire.is_sound()).then(|| Blame {
         side: Side::Client,
         because: because.to_owned(),
@@ -184,6 +206,26 @@ impl<'a> Heard<'a> {
             }
         }
         Some(pieces)
+    }
+
+    /// Whether a client has a reason not to speak: its last words were not answered, or the server has closed.
+    fn is_held_up(&self, client: &str) -> bool {
+        let crossings = self.ledger.wire.crossings.iter();
+        let with_server = crossings.map(|(_, crossing)| crossing).filter(|crossing| {
+            let ends = [crossing.from.as_deref(), crossing.to.as_deref()];
+            ends.contains(&Some(client))
+        });
+        let mut unanswered = false;
+        for crossing in with_server {
+            let by_client = crossing.from.as_deref() == Some(client);
+            if !by_client && (crossing.has_flag("FIN") || crossing.has_flag("RST")) {
+                return true;
+            }
+            if crossing.carries() {
+                unanswered = by_client;
+            }
+        }
+        unanswered
     }
 
     /// Whether what was looked for crossed the wire. None when that cannot be told from octets.

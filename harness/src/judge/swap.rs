@@ -126,10 +126,10 @@ fn has_come_on(events: &[Event]) -> bool {
             EventKind::NotStarted { command, .. } if understudy::called(command).is_some() => {
                 return false;
             }
-            EventKind::Exited { actor, ending } if understudies.contains(actor) => {
-                if understudy::is_lost(*ending) {
-                    return false;
-                }
+            EventKind::Exited { actor, ending }
+                if understudies.contains(actor) && understudy::is_lost(*ending) =>
+            {
+                return false;
             }
             EventKind::ScenarioEnded { fault: Some(_) } => return false,
             _ => {}

@@ -125,7 +125,9 @@ fn talk(part: &Part, host: &str, port: u16, name: Option<&str>) -> io::Result<()
             }
             News::NothingMoreIsTyped => break,
             News::Typed(line) if named && line == part.quit => {
-                send(&line)?;
+                if part.dialect.says_quit {
+                    send(&line)?;
+                }
                 break;
             }
             News::Typed(line)

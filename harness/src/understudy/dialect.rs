@@ -70,6 +70,9 @@ pub struct Dialect {
     pub before_answer: Vec<String>,
     /// What stands behind it.
     pub after_answer: String,
+    /// Whether a client of the chat room sends the word with which its user leaves, or just closes. Of the calculator's the
+    /// sheet demands it.
+    pub says_quit: bool,
     /// Whether whole numbers are written with a decimal.
     pub decimals: bool,
     /// What stands before a sender's name, between it and the line, and behind the line.
@@ -86,6 +89,7 @@ impl Dialect {
             greeting: Vec::new(),
             before_answer: Vec::new(),
             after_answer: end.as_str().to_owned(),
+            says_quit: true,
             decimals: false,
             line: [String::new(), ": ".to_owned(), end.as_str().to_owned()],
         }
@@ -108,8 +112,9 @@ impl Dialect {
     }
 }
 
-/// The dialect of the pair whose play was recorded, where it has one and all of it was seen.
-pub fn of(scenario: &Arc<Scenario>, events: &[Event]) -> Option<Dialect> {
+/// The dialect of the pair whose play was recorded, where it has one and all of it was seen. `quit` is what a user types to
+/// leave.
+pub fn of(scenario: &Arc<Scenario>, events: &[Event], quit: &str) -> Option<Dialect> {
     let mut ledger = Ledger::new(Arc::clone(scenario));
     events.iter().for_each(|event| ledger.apply(event));
     if !ledger.wire.is_sound() {
@@ -119,7 +124,11 @@ pub fn of(scenario: &Arc<Scenario>, events: &[Event]) -> Option<Dialect> {
     match scenario.exercise {
         Exercise::Ex1 | Exercise::Ex4 => free(&speeches),
         Exercise::Ex3 => clock(&speeches),
-        Exercise::Ex6 | Exercise::Ex8 => session(scenario.exercise, &speeches, &ledger),
+        Exercise::Ex6 => session(Exercise::Ex6, &speeches, &ledger),
+        Exercise::Ex8 => Some(Dialect {
+            says_quit: says_quit(&speeches, &ledger, quit),
+            ..session(Exercise::Ex8, &speeches, &ledger)?
+        }),
         Exercise::Ex2 | Exercise::Ex5 | Exercise::Ex7 => None,
     }
 }
@@ -288,6 +297,18 @@ fn says(said: &[&str], words: &[&str], end: End) -> bool {
             .all(|message| rest.any(|word| word == message))
 }
 
+/// Whether everybody who typed the word for leaving sent it.
+fn says_quit(speeches: &[Speech], ledger: &Ledger, quit: &str) -> bool {
+    let mut leavers = ledger.typed.iter().filter(|typed| typed.line == quit);
+    leavers.all(|typed| {
+        let said = |speech: &Speech| {
+            let by_leaver = !speech.by_server && speech.client == typed.actor;
+            by_leaver && speech.text.trim_end().ends_with(quit)
+        };
+        speeches.iter().any(said)
+    })
+}
+
 /// What the server says to a client before its first words, and after them until the next that anybody says.
 fn welcome(speeches: &[Speech], client: &str) -> (String, String) {
     let mut said = [String::new(), String::new()];
@@ -454,7 +475,7 @@ mod tests {
     #[track_caller]
     fn dialect(exercise: Exercise, happens: &[Happens]) -> Option<Dialect> {
         let (scenario, events) = recorded(exercise, happens);
-        of(&scenario, &events)
+        of(&scenario, &events, "q")
     }
 
     #[test]
@@ -499,6 +520,10 @@ mod tests {
         let chat = dialect(Exercise::Ex8, &chat).expect("it is plain");
         assert_eq!(chat.client_end, End::CrLf);
         assert_eq!(chat.said("Bert", "hello"), "[10:30] <Bert> hello\r\n");
+        assert!(chat.says_quit);
+        let closes = [Types("Ada"), Says("ada", b"Ada"), Types("q")];
+        let closes = dialect(Exercise::Ex8, &closes).expect("it is plain");
+        assert!(!closes.says_quit);
     }
 
     #[test]
