@@ -9,7 +9,7 @@
 use super::expect::{Finding, who};
 use super::ledger::Ledger;
 use super::{find, wire};
-use crate::event::{Actor, Crossing};
+use crate::event::{Actor, Crossing, Waiting};
 use crate::scenario::model::{Pattern, SERVER, See};
 use crate::scenario::wire::{Sought, Wire};
 use crate::scenario::{Action, Scenario};
@@ -67,8 +67,16 @@ pub(super) struct Blame {
     pub(super) because: String,
 }
 
-/// Who is to blame that `step` was not satisfied on the screen of `viewer`.
-pub(super) fn of(scenario: &Scenario, step: usize, viewer: &str, ledger: &Ledger) -> Option<Blame> {
+/// Who is to blame that `step`, whose waiting ended so, was not satisfied on the screen of `viewer`.
+pub(super) fn of(
+    scenario: &Scenario,
+    step: usize,
+    ended_so: Waiting,
+    viewer: &str,
+    ledger: &Ledger,
+) -> Option<Blame> {
+    // The wire is read a little later than the screens: that nothing crossed is known only when time was up.
+    let all_seen = ended_so == Waiting::TimedOut;
     let see = match &scenario.steps.get(step)?.action {
         Action::See(see) => see,
         Action::Wire(wire) => return of_what_is_said(wire, ledger),
@@ -89,7 +97,7 @@ pub(super) fn of(scenario: &Scenario, step: usize, viewer: &str, ledger: &Ledger
     }
     if requests.is_empty() {
         // It may be waiting for an answer to something else, or have found that the server is gone.
-        let free = !heard.is_held_up(&speaker);
+        let free = all_seen && !heard.is_held_up(&speaker);
         let because = format!("nothing left {speaks} for the server");
         return free.then_some(Blame {
             side: Side::Client,
@@ -107,7 +115,7 @@ pub(super) fn of(scenario: &Scenario, step: usize, viewer: &str, ledger: &Ledger
     }
     let answers = heard.pieces(SERVER, viewer)?;
     let reader = who(viewer, ledger);
-    if ended && answers.is_empty() {
+    if answers.is_empty() && (ended || !all_seen) {
         return None;
     }
     if answers.is_empty() {
@@ -120,13 +128,11 @@ pub(super) fn of(scenario: &Scenario, step: usize, viewer: &str, ledger: &Ledger
         return blame(Side::Client, because);
     }
     // What cannot be read may be the right answer.
-    answers
-        .iter()
-        .all(|answer| find::is_plain(answer))
-        .then(|| Blame {
-            side: Side::Server,
-            because: format!("what the server sent to {reader} is {said}"),
-        })
+    let readable = answers.iter().all(|answer| find::is_plain(answer));
+    (all_seen && readable).then(|| Blame {
+        side: Side::Server,
+        because: format!("what the server sent to {reader} is {said}"),
+    })
 }
 
 /// Who is to blame for what crossed the wire and should not have: a client that has said it by itself.

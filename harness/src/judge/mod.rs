@@ -31,6 +31,7 @@ use blame::Blame;
 use expect::{Finding, Miss, evaluate};
 use ledger::describe_waiting;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -302,7 +303,7 @@ fn failure(
     });
     Some(Failure {
         step,
-        blame: blame::of(scenario, step, &miss.actor, ledger),
+        blame: blame::of(scenario, step, ended, &miss.actor, ledger),
         miss,
         ended,
         waited_us,
@@ -546,7 +547,8 @@ pub fn settle_needs(
     verdicts
 }
 
-/// The first check that did not pass among those a check names, near or far.
+/// The check that did not pass among those a check names, near or far: of several the farthest, which is nearest to the
+/// cause; of equally far ones one that failed, and then the first in the lab. In which order they are named is all the same.
 fn unmet<'a>(
     id: &str,
     checks: &BTreeMap<&str, &'a CheckBlock>,
@@ -554,23 +556,87 @@ fn unmet<'a>(
     named: fn(&CheckBlock) -> &Vec<String>,
 ) -> Option<(&'a str, Status)> {
     // Files may name checks in a circle, so each is looked at once.
-    let mut queue: Vec<&'a str> = checks
+    let mut queue: Vec<(&'a str, usize)> = checks
         .get(id)
-        .map(|check| named(check).iter().map(String::as_str).collect())?;
+        .map(|check| named(check).iter().map(|id| (id.as_str(), 1)).collect())?;
     let mut done = 0;
-    while let Some(next) = queue.get(done).copied() {
+    while let Some((next, far)) = queue.get(done).copied() {
         done += 1;
         if let Some(check) = checks.get(next) {
             let more = named(check).iter().chain(&check.needs).map(String::as_str);
-            let more: Vec<&str> = more.filter(|id| !queue.contains(id)).collect();
+            let new = |id: &&str| queue.iter().all(|(known, _)| known != id);
+            let more: Vec<_> = more.filter(new).map(|id| (id, far + 1)).collect();
             queue.extend(more);
         }
     }
-    // The farthest is nearest to the cause.
-    let missing = |id: &&'a str| found.get(*id).is_some_and(|status| *status != Status::Pass);
-    queue
-        .into_iter()
-        .rev()
-        .find(missing)
-        .map(|id| (id, found[id]))
+    let missing = queue.into_iter().filter_map(|(id, far)| {
+        let status = *found.get(id)?;
+        (status != Status::Pass).then_some((id, far, status))
+    });
+    missing
+        .max_by_key(|(id, far, status)| {
+            let place = crate::lab::find_check(id).map_or(usize::MAX, |(place, _)| place);
+            (*far, *status == Status::Fail, Reverse(place))
+        })
+        .map(|(id, _, status)| (id, status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+    use crate::scenario::parse;
+
+    /// Who is named as the cause when `ex8/slow-reader` is explained by others that ended like this.
+    #[track_caller]
+    fn check(named: &[&str], ended: &[(&str, Status)], expected: &str) {
+        let block = |id: &str, named: &[&str]| {
+            let named: String = named
+                .iter()
+                .map(|id| format!(" explained-by \"{id}\"\n"))
+                .collect();
+            format!(
+                " check \"{id}\" \"t\" {{\n sheet \"s\"\n hint \"h\"\n{named} server is-running\n }}\n"
+            )
+        };
+        let text = format!(
+            "scenario s exercise=ex8 {{\n start server\n{}{}{}{}}}",
+            block("ex8/login", &[]),
+            block("ex8/broadcast", &["ex8/login"]),
+            block("ex8/burst", &["ex8/login"]),
+            block("ex8/slow-reader", named)
+        );
+        let name = "test.kdl".to_owned();
+        let scenario = parse::parse(&Source { name, text })
+            .expect("it is right")
+            .remove(0);
+        let verdicts = (0..scenario.checks.len()).map(|index| {
+            let mut verdict = blank_verdict(&scenario, index);
+            let ended = ended.iter().find(|(id, _)| *id == verdict.id);
+            verdict.status = ended.map_or(Status::Pass, |(_, status)| *status);
+            if verdict.id == "ex8/slow-reader" {
+                verdict.status = Status::Fail;
+            }
+            verdict
+        });
+        let settled = settle_needs(&[&scenario], verdicts.collect(), |check| check.points);
+        let last = settled.iter().find(|one| one.id == "ex8/slow-reader");
+        let because = last.and_then(|verdict| verdict.because.as_deref());
+        assert_eq!(because.unwrap_or_default(), expected, "{named:?} {ended:?}");
+    }
+
+    #[test]
+    fn the_order_in_which_causes_are_named_makes_no_difference() {
+        use Status::{Fail, Inconclusive};
+        let (broadcast, burst, login) = ("ex8/broadcast", "ex8/burst", "ex8/login");
+        for named in [[broadcast, burst], [burst, broadcast]] {
+            let both = [(broadcast, Fail), (burst, Fail)];
+            check(&named, &both, "explained by ex8/broadcast, which failed");
+            let one_open = [(broadcast, Inconclusive), (burst, Fail)];
+            check(&named, &one_open, "explained by ex8/burst, which failed");
+            let all = [(login, Fail), (broadcast, Fail), (burst, Fail)];
+            check(&named, &all, "explained by ex8/login, which failed");
+            check(&named, &[], "");
+        }
+    }
 }
