@@ -73,8 +73,8 @@ enum Command {
 /// What is done about programs that do not always do the same.
 #[derive(Debug, clap::Args)]
 struct Again {
-    /// A scenario in which something required failed is played again, in a fresh world, at most so often (0 to 2; with 0,
-    /// nothing is played with --no-swap's programs either).
+    /// A scenario in which something required failed is played again, in a fresh world, at most so often (0 to 2; 0
+    /// includes --no-swap).
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
     reruns: u8,
     /// What counts when a scenario ends differently: nothing (open: inconclusive), the best or every run (all), or what

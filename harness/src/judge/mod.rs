@@ -2,7 +2,7 @@
 //!
 //! [`ledger`] folds events into what is known, [`expect`] (with `history` for whole conversations) says whether a
 //! step is satisfied by it, [`wire`] (with `address`) asks the same of what crossed the wire, [`clock`], [`number`] and [`find`] recognise
-//! answers in any common form. Invariants: no clock, no
+//! answers in any common form; `blame` and [`swap`] say in which program to look. Invariants: no clock, no
 //! files, no processes; the same events always give the same verdicts.
 
 mod address;
