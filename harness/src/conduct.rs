@@ -5,7 +5,7 @@
 
 use crate::build;
 use crate::event::{Actor, Event, EventKind};
-use crate::judge::{Flaky, Obstacle};
+use crate::judge::{Flaky, Obstacle, Side};
 use crate::lab::Exercise;
 use crate::manifest::{NameStyle, Programs, Submission};
 use crate::paper::{self, Paper};
@@ -57,6 +57,8 @@ pub struct Plan {
     pub jobs: usize,
     /// How often a scenario in which something required failed is played again, at most.
     pub reruns: usize,
+    /// Whether programs of the harness's own take a part in what has failed, where the wire blames nobody.
+    pub swap: bool,
     /// What it means when the same scenario ends differently.
     pub flaky: Flaky,
     /// Turns shared with other submissions; none where there is only this one.
@@ -124,6 +126,7 @@ pub async fn conduct(
             obstacle,
             events: Vec::new(),
             again: Vec::new(),
+            understudies: BTreeMap::new(),
         }));
         if playable {
             let port = port_for(scenario, programs, &plan.isolation)?;
@@ -144,7 +147,10 @@ pub async fn conduct(
             jobs.insert(index, job);
         }
     }
-    play(plan, jobs.clone(), &mut scenes, &stop, &progress).await?;
+    let first = jobs
+        .iter()
+        .map(|(index, job)| Performance::of_pair(*index, job.clone()));
+    play(plan, first.collect(), &mut scenes, &stop, &progress).await?;
     for _ in 0..plan.reruns {
         let doubtful: Vec<usize> = jobs
             .keys()
@@ -158,39 +164,102 @@ pub async fn conduct(
             break;
         }
         let _ = progress.send(Progress::Again(doubtful.len()));
-        let mut again = BTreeMap::new();
+        let mut again = Vec::new();
         for index in doubtful {
             let (Some(job), Some(Some(scene))) = (jobs.get(&index), scenes.get(index)) else {
                 continue;
             };
             let folder = Scene::folder_of(&job.scenario.name, scene.again.len() + 1);
             let frames = place_for_frames(plan, &folder)?;
-            again.insert(
-                index,
-                Job {
-                    frames,
-                    ..job.clone()
-                },
-            );
+            let job = Job {
+                frames,
+                ..job.clone()
+            };
+            again.push(Performance::of_pair(index, job));
         }
         play(plan, again, &mut scenes, &stop, &progress).await?;
+    }
+    let swapped = swapped(plan, &jobs, &scenes)?;
+    if !swapped.is_empty() && !*stop.borrow() {
+        let _ = progress.send(Progress::Again(swapped.len()));
+        play(plan, swapped, &mut scenes, &stop, &progress).await?;
     }
     let scenes: Vec<Scene> = scenes.into_iter().flatten().collect();
     let papers = read_papers(&plan.submission, &scenes).await?;
     Ok(Run::new(plan, scenes, papers))
 }
 
-/// Plays scenarios, by their places among the scenes, and puts what happened there.
+/// A scenario that is to be played.
+struct Performance {
+    /// Its place among the scenes.
+    index: usize,
+    /// On which side a program of the harness's own plays, if on any.
+    understudy: Option<Side>,
+    job: Job,
+}
+
+impl Performance {
+    fn of_pair(index: usize, job: Job) -> Self {
+        Performance {
+            index,
+            understudy: None,
+            job,
+        }
+    }
+
+    /// What people call it while it is played.
+    fn name(&self) -> String {
+        let name = &self.job.scenario.name;
+        match self.understudy {
+            None => name.clone(),
+            Some(side) => format!("{name} (with the harness's own {})", side.word()),
+        }
+    }
+}
+
+/// Those scenarios in which something failed and the wire blames nobody, each twice: with a client of the harness's
+/// own, and with its server. Only where each has a network of its own: there the wire was watched, and every port is free.
+fn swapped(
+    plan: &Plan,
+    jobs: &BTreeMap<usize, Job>,
+    scenes: &[Option<Scene>],
+) -> std::io::Result<Vec<Performance>> {
+    let mut performances = Vec::new();
+    if !plan.swap || !plan.isolation.seclusion.network {
+        return Ok(performances);
+    }
+    for (index, job) in jobs {
+        let scene = scenes.get(*index).and_then(Option::as_ref);
+        let Some(part) = scene.and_then(|scene| scene.part(plan.flaky, &job.programs.quit)) else {
+            continue;
+        };
+        for side in [Side::Client, Side::Server] {
+            let folder = Scene::folder_with_understudy(&job.scenario.name, side);
+            let job = Job {
+                frames: place_for_frames(plan, &folder)?,
+                programs: part.cast(side, &job.programs),
+                ..job.clone()
+            };
+            performances.push(Performance {
+                index: *index,
+                understudy: Some(side),
+                job,
+            });
+        }
+    }
+    Ok(performances)
+}
+
+/// Plays scenarios and puts what happened where they have their place among the scenes.
 async fn play(
     plan: &Plan,
-    jobs: BTreeMap<usize, Job>,
+    mut waiting: Vec<Performance>,
     scenes: &mut [Option<Scene>],
     stop: &watch::Receiver<bool>,
     progress: &mpsc::UnboundedSender<Progress>,
 ) -> std::io::Result<()> {
-    let mut waiting: Vec<(usize, Job)> = jobs.into_iter().collect();
     // The longest last in the list, so that it is the first to be taken.
-    waiting.sort_by_key(|(_, job)| job.scenario.expected_length());
+    waiting.sort_by_key(|turn| turn.job.scenario.expected_length());
     let at_once = if plan.isolation.seclusion.network {
         plan.jobs.max(1)
     } else {
@@ -200,7 +269,7 @@ async fn play(
     loop {
         while playing.len() < at_once
             && !*stop.borrow()
-            && let Some((index, job)) = waiting.pop()
+            && let Some(next) = waiting.pop()
         {
             let (mut stop, progress) = (stop.clone(), progress.clone());
             let turns = plan.turns.clone();
@@ -210,25 +279,28 @@ async fn play(
                         turn = turns.take() => Some(turn),
                         _ = stop.wait_for(|stop| *stop) => {
                             let what = "its turn, and was interrupted before".to_owned();
-                            return (index, Ok(Played::Obstacle(Obstacle::Lacks { what })));
+                            let lacks = Played::Obstacle(Obstacle::Lacks { what });
+                            return (next.index, next.understudy, Ok(lacks));
                         }
                     },
                     None => None,
                 };
-                let played = play_one(job, stop, &progress).await;
+                let played = play_one(&next, stop, &progress).await;
                 drop(turn);
-                (index, played)
+                (next.index, next.understudy, played)
             });
         }
         match playing.join_next().await {
             None => break,
             Some(Err(error)) => return Err(std::io::Error::other(error)),
-            Some(Ok((index, outcome))) => {
+            Some(Ok((index, understudy, outcome))) => {
                 if let Some(Some(scene)) = scenes.get_mut(index) {
                     match outcome? {
                         Played::Events(events) => {
                             remember_port(&events, scene.scenario.exercise, plan, &mut waiting);
-                            if scene.events.is_empty() {
+                            if let Some(side) = understudy {
+                                scene.understudies.insert(side, Again { events });
+                            } else if scene.events.is_empty() {
                                 scene.events = events;
                             } else {
                                 scene.again.push(Again { events });
@@ -294,22 +366,22 @@ enum Played {
 }
 
 async fn play_one(
-    job: Job,
+    next: &Performance,
     stop: watch::Receiver<bool>,
     progress: &mpsc::UnboundedSender<Progress>,
 ) -> std::io::Result<Played> {
-    let name = job.scenario.name.clone();
+    let (job, name) = (&next.job, next.name());
     let _lock = if job.seclusion.network {
         None
     } else {
-        match wait_for_port(&job, &stop, progress).await? {
+        match wait_for_port(job, &stop, progress).await? {
             Ok(lock) => Some(lock),
             Err(obstacle) => return Ok(Played::Obstacle(obstacle)),
         }
     };
     // Nobody listening to the progress is no reason to stop.
     let _ = progress.send(Progress::Playing(name.clone()));
-    let events = stage::launch(&job, stop).await?;
+    let events = stage::launch(job, stop).await?;
     let _ = progress.send(Progress::Played(name));
     if !job.seclusion.network && found_its_port_taken(&events) {
         let what = "its port to be free: the server found it in use".to_owned();
@@ -393,7 +465,7 @@ fn port_for(
 
 /// On a shared network, where a server that names no port was found to listen is where its next scenario has to
 /// wait for a free port.
-fn remember_port(events: &[Event], exercise: Exercise, plan: &Plan, waiting: &mut [(usize, Job)]) {
+fn remember_port(events: &[Event], exercise: Exercise, plan: &Plan, waiting: &mut [Performance]) {
     if plan.isolation.seclusion.network {
         return;
     }
@@ -403,9 +475,10 @@ fn remember_port(events: &[Event], exercise: Exercise, plan: &Plan, waiting: &mu
     });
     let says_nothing =
         |job: &Job| !job.programs.server.mentions("port") && job.programs.port.is_none();
-    for (_, job) in waiting
+    for job in waiting
         .iter_mut()
-        .filter(|(_, job)| job.scenario.exercise == exercise && says_nothing(job))
+        .map(|turn| &mut turn.job)
+        .filter(|job| job.scenario.exercise == exercise && says_nothing(job))
     {
         job.port = found.unwrap_or(job.port);
     }

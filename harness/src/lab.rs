@@ -197,7 +197,12 @@ pub const CHECKS: &[(&str, Kind)] = &[
 ];
 
 /// What advice is given on, beside the checks.
-pub const ADVICE: &[&str] = &["ex6/segmentation", "ex8/segmentation", "ex8/silent-login"];
+pub const ADVICE: &[&str] = &[
+    "ex6/segmentation",
+    "ex8/members-only",
+    "ex8/segmentation",
+    "ex8/silent-login",
+];
 
 /// What is tried with the student's own programs to show which of their protocols has a state: the server is killed and
 /// started again between two requests.

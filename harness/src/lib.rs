@@ -29,6 +29,7 @@
 //!   prepares the commands of builds); `rest` tells
 //!   when everything is quiet; `tap` watches the wire and `owner` says whose each socket is; `relay` has a cable in its
 //!   hand and `sockets` stand in for one; `curtain` ends everything.
+//! - [`understudy`]: a client and a server of the harness's own, to find out which of a pair that failed is to be looked at.
 //! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any, and the sandbox
 //!   around each program ([`world::sandbox`]); `scratch` is where temporary files go below L3.
 //! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.
@@ -71,4 +72,5 @@ mod sys;
 pub mod text;
 pub mod transcript;
 pub mod turns;
+pub mod understudy;
 pub mod world;

@@ -7,12 +7,13 @@
 //! RESULTS/scenes/NAME/capture.pcapng     every frame that crossed the scenario's wire, where it was watched
 //! RESULTS/scenes/NAME/ladder.txt, .svg   who sent what to whom, for people
 //! RESULTS/scenes/NAME/again-1/…          the same of a second run, where something failed in the first
+//! RESULTS/scenes/NAME/own-client/…       the same with a client of the harness's own, own-server/… with its server
 //! RESULTS/report.json, report.txt        what came of it
 //! ```
 
 use crate::conduct::Plan;
 use crate::event::{Event, EventKind};
-use crate::judge::{self, Flaky, Obstacle, Status, Verdict};
+use crate::judge::{self, Flaky, Ledger, Obstacle, Side, Status, Verdict, swap};
 use crate::lab::{Exercise, Kind};
 use crate::ladder::{self, Ladder};
 use crate::manifest::{FILE, Submission};
@@ -21,7 +22,9 @@ use crate::paper::examine::examine;
 use crate::report::Report;
 use crate::rubric::Rubric;
 use crate::scenario::Scenario;
+use crate::scenario::model::SERVER;
 use crate::transcript;
+use crate::understudy::{Part, dialect};
 use crate::world::{Isolation, Watch};
 use miette::{Result, miette};
 use serde::{Deserialize, Serialize};
@@ -117,6 +120,9 @@ pub struct Scene {
     /// What happened when it was played again, because something had failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub again: Vec<Again>,
+    /// What happened when a program of the harness's own took a part, because the wire did not tell in which program to look.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub understudies: BTreeMap<Side, Again>,
 }
 
 /// A scenario that was played again.
@@ -135,6 +141,7 @@ impl Scene {
             obstacle: None,
             events: Vec::new(),
             again: Vec::new(),
+            understudies: BTreeMap::new(),
         }
     }
 
@@ -153,6 +160,77 @@ impl Scene {
         let again = self.again.iter().map(|again| &again.events);
         let runs = first.into_iter().chain(again).enumerate();
         runs.map(|(run, events)| (Self::folder_of(&self.scenario.name, run), &events[..]))
+    }
+
+    /// Where the evidence of a play is in which a program of the harness's own was on this side.
+    pub fn folder_with_understudy(name: &str, side: Side) -> PathBuf {
+        Self::folder_of(name, 0).join(format!("own-{}", side.word()))
+    }
+
+    /// The verdicts on its checks, from all times it was played.
+    fn verdicts(&self, flaky: Flaky) -> Vec<Verdict> {
+        let scenario = Arc::new(self.scenario.clone());
+        let runs = self.runs().map(|(folder, events)| {
+            let mut verdicts = judge::judge(&scenario, events);
+            for verdict in &mut verdicts {
+                verdict.evidence = evidence(&folder, events);
+            }
+            verdicts
+        });
+        let mut verdicts = judge::repeated::combine(runs.collect(), flaky);
+        let understudy = |side| self.understudies.get(&side).map(|again| &again.events[..]);
+        if let (Some(own_client), Some(own_server)) =
+            (understudy(Side::Client), understudy(Side::Server))
+        {
+            let plays = swap::Plays {
+                scenario: &scenario,
+                pair: &self.events,
+                own_client,
+                own_server,
+            };
+            for (side, kind) in [
+                (Side::Client, "transcript_own_client"),
+                (Side::Server, "transcript_own_server"),
+            ] {
+                let transcript =
+                    Self::folder_with_understudy(&self.scenario.name, side).join(TRANSCRIPT);
+                for verdict in verdicts.iter_mut().filter(|one| swap::is_called_for(one)) {
+                    let path = transcript.display().to_string();
+                    verdict.evidence.insert(kind.to_owned(), path);
+                }
+            }
+            swap::tell(&plays, &mut verdicts);
+        }
+        verdicts
+    }
+
+    /// How this pair talks and where, when something failed for which the wire blames nobody, and programs of the harness's
+    /// own could take a part.
+    pub fn part(&self, flaky: Flaky, quit: &str) -> Option<Part> {
+        let (transport, usual) = self.scenario.exercise.endpoint()?;
+        if self.scenario.is_experiment() || !self.verdicts(flaky).iter().any(swap::is_called_for) {
+            return None;
+        }
+        let scenario = Arc::new(self.scenario.clone());
+        let mut ledger = Ledger::new(Arc::clone(&scenario));
+        self.events.iter().for_each(|event| ledger.apply(event));
+        let listening = &ledger.actor(SERVER)?.listening;
+        if listening.is_empty() {
+            // A server that never came up is what to look at.
+            return None;
+        }
+        let right = listening.iter().filter(|(of, _)| *of == transport);
+        let mut ports: BTreeSet<u16> = right.map(|(_, address)| address.port()).collect();
+        ports.extend(swap::called(&ledger));
+        if ports.is_empty() {
+            ports.insert(usual);
+        }
+        Some(Part {
+            exercise: self.scenario.exercise,
+            dialect: dialect::of(&scenario, &self.events, quit)?,
+            quit: quit.to_owned(),
+            ports: ports.into_iter().collect(),
+        })
     }
 
     /// Whether it should be played once more: something required failed, and it was played once, or ended differently
@@ -217,17 +295,7 @@ impl Run {
         let played = played.into_iter().flat_map(|scene| {
             let mut verdicts = match &scene.obstacle {
                 Some(obstacle) => judge::not_played(&scene.scenario, obstacle),
-                None => {
-                    let scenario = Arc::new(scene.scenario.clone());
-                    let runs = scene.runs().map(|(folder, events)| {
-                        let mut verdicts = judge::judge(&scenario, events);
-                        for verdict in &mut verdicts {
-                            verdict.evidence = evidence(&folder, events);
-                        }
-                        verdicts
-                    });
-                    judge::repeated::combine(runs.collect(), self.flaky)
-                }
+                None => scene.verdicts(self.flaky),
             };
             if let Some(hint) = self.lan_hint(scene) {
                 let failed = verdicts
@@ -325,7 +393,11 @@ impl Run {
             .map(|check| check.see.clone())
             .collect();
         for scene in &self.scenes {
-            for (below, events) in scene.runs() {
+            let swapped = scene.understudies.iter().map(|(side, again)| {
+                let folder = Scene::folder_with_understudy(&scene.scenario.name, *side);
+                (folder, &again.events[..])
+            });
+            for (below, events) in scene.runs().chain(swapped) {
                 let mut place = folder.to_owned();
                 for part in &below {
                     place.push(part);
@@ -383,6 +455,10 @@ impl Run {
             scene.events = read_events(&place(0))?;
             for (before, again) in scene.again.iter_mut().enumerate() {
                 again.events = read_events(&place(before + 1))?;
+            }
+            for (side, again) in &mut scene.understudies {
+                let place = folder.join(Scene::folder_with_understudy(&name, *side));
+                again.events = read_events(&place.join(EVENTS))?;
             }
         }
         Ok(run)

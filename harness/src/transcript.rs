@@ -13,6 +13,7 @@ use crate::judge::clock;
 use crate::scenario::model::SERVER;
 use crate::scenario::{Action, Scenario};
 use crate::text;
+use crate::understudy;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -125,6 +126,10 @@ impl<'s> Script<'s> {
                 self.endings.insert(actor.clone(), format!("ends {ending}"));
             }
             EventKind::Started { actor, command, .. } => {
+                if let Some(understudy) = understudy::called(command) {
+                    self.row(actor, '$', &format!("({understudy})"));
+                    return;
+                }
                 let command = command
                     .iter()
                     .map(|word| redact(word))

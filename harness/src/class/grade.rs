@@ -76,6 +76,8 @@ pub struct Order {
     pub cores: usize,
     /// How often a scenario in which something required failed is played again, at most.
     pub reruns: usize,
+    /// Whether programs of the harness's own take a part where the wire blames nobody.
+    pub swap: bool,
     /// What it means when the same scenario ends differently.
     pub flaky: Flaky,
 }
@@ -327,6 +329,7 @@ impl Hall {
             seed: order.seed,
             jobs: order.jobs,
             reruns: order.reruns,
+            swap: order.swap,
             flaky: order.flaky,
             turns: Some(self.turns.clone()),
             submission,
@@ -436,6 +439,7 @@ impl Hall {
                 });
                 scene.events.clear();
                 scene.again.clear();
+                scene.understudies.clear();
             }
             if let Some(place) = run
                 .scenes

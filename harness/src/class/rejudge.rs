@@ -240,7 +240,10 @@ fn whole(folder: &Path) -> Result<Run> {
     };
     let is_cut = |scene: &&Scene| {
         let mut runs = scene.runs().peekable();
-        runs.peek().is_none() || runs.any(|(_, events)| !has_end(events))
+        let mut swapped = scene.understudies.values();
+        runs.peek().is_none()
+            || runs.any(|(_, events)| !has_end(events))
+            || swapped.any(|again| !has_end(&again.events))
     };
     let cut = run
         .scenes

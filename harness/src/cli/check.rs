@@ -119,6 +119,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         jobs: arguments.jobs.unwrap_or(3 * cores),
         turns: None,
         reruns: arguments.again.reruns.into(),
+        swap: arguments.again.swap(),
         flaky: arguments.again.flaky,
         submission,
     };

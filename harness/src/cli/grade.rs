@@ -137,6 +137,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         jobs: arguments.jobs.unwrap_or(JOBS_PER_CORE * cores),
         cores,
         reruns: arguments.again.reruns.into(),
+        swap: arguments.again.swap(),
         flaky: arguments.again.flaky,
     };
     let say = |text: &str| {

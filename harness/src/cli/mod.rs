@@ -14,6 +14,7 @@ mod report;
 use crate::rubric::Rubric;
 use crate::scenario::Library;
 use crate::stage;
+use crate::understudy;
 use crate::world::sandbox::inside;
 use crate::world::{cable, isolation, keeper, watch};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -72,13 +73,25 @@ enum Command {
 /// What is done about programs that do not always do the same.
 #[derive(Debug, clap::Args)]
 struct Again {
-    /// A scenario in which something required failed is played again, in a fresh world, at most so often (0 to 2).
+    /// A scenario in which something required failed is played again, in a fresh world, at most so often (0 to 2; 0
+    /// includes --no-swap).
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
     reruns: u8,
     /// What counts when a scenario ends differently: nothing (open: inconclusive), the best or every run (all), or what
     /// happened more often (majority).
     #[arg(long, value_enum, value_name = "POLICY", default_value = "open")]
     flaky: crate::judge::Flaky,
+    /// Does not play a failed scenario with a client and with a server of the harness's own, which tells in which program to
+    /// look where the wire does not.
+    #[arg(long)]
+    no_swap: bool,
+}
+
+impl Again {
+    /// Whether programs of the harness's own take a part in what has failed.
+    fn swap(&self) -> bool {
+        !self.no_swap && self.reruns > 0
+    }
 }
 
 /// How a report is written.
@@ -101,6 +114,11 @@ pub fn main() -> ExitCode {
         && keep == keeper::KEEPER_ARGUMENT
     {
         return ExitCode::from(u8::try_from(keeper::main(parent, arguments)).unwrap_or(FAULT));
+    }
+    if let [understudy, words @ ..] = &words[..]
+        && understudy == understudy::UNDERSTUDY_ARGUMENT
+    {
+        return ExitCode::from(u8::try_from(understudy::main(words)).unwrap_or(FAULT));
     }
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [stage::STAGE_ARGUMENT] => {

@@ -2,7 +2,7 @@
 //!
 //! [`ledger`] folds events into what is known, [`expect`] (with `history` for whole conversations) says whether a
 //! step is satisfied by it, [`wire`] (with `address`) asks the same of what crossed the wire, [`clock`], [`number`] and [`find`] recognise
-//! answers in any common form. Invariants: no clock, no
+//! answers in any common form; `blame` and [`swap`] say in which program to look. Invariants: no clock, no
 //! files, no processes; the same events always give the same verdicts.
 
 mod address;
@@ -15,9 +15,10 @@ mod history;
 pub mod ledger;
 pub mod number;
 pub mod repeated;
+pub mod swap;
 pub mod wire;
 
-pub use blame::Side;
+pub use blame::{Culprit, Side};
 pub use ledger::Ledger;
 pub use repeated::Flaky;
 
@@ -30,6 +31,7 @@ use blame::Blame;
 use expect::{Finding, Miss, evaluate};
 use ledger::describe_waiting;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -79,9 +81,9 @@ pub struct Verdict {
     /// Why it was judged so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
-    /// In which program to look, where the wire tells.
+    /// In which program to look, where the wire tells, or plays with the harness's own programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blame: Option<Side>,
+    pub blame: Option<Culprit>,
     /// A question that helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -168,6 +170,28 @@ struct Docket {
 
 /// Judges one scenario. `scenario` must have its placeholders filled as it was when the events were recorded.
 pub fn judge(scenario: &Arc<Scenario>, events: &[Event]) -> Vec<Verdict> {
+    let Heard {
+        dockets,
+        setup,
+        ledger,
+    } = hear(scenario, events);
+    let checks = scenario.checks.iter().enumerate().zip(dockets);
+    checks
+        .map(|((index, _), docket)| verdict(scenario, index, docket, setup.as_ref(), &ledger))
+        .collect()
+}
+
+/// What a recorded scenario comes to, before anybody is judged.
+struct Heard {
+    /// A check each.
+    dockets: Vec<Docket>,
+    /// What failed outside any check.
+    setup: Option<Failure>,
+    /// As everything was at the end.
+    ledger: Ledger,
+}
+
+fn hear(scenario: &Arc<Scenario>, events: &[Event]) -> Heard {
     let mut ledger = Ledger::new(Arc::clone(scenario));
     let mut dockets: Vec<Docket> = scenario.checks.iter().map(|_| Docket::default()).collect();
     let mut setup: Option<Failure> = None;
@@ -210,10 +234,11 @@ pub fn judge(scenario: &Arc<Scenario>, events: &[Event]) -> Vec<Verdict> {
         }
         ledger.apply(event);
     }
-    let checks = scenario.checks.iter().enumerate().zip(dockets);
-    checks
-        .map(|((index, _), docket)| verdict(scenario, index, docket, setup.as_ref(), &ledger))
-        .collect()
+    Heard {
+        dockets,
+        setup,
+        ledger,
+    }
 }
 
 fn docket_of<'d>(
@@ -255,6 +280,13 @@ fn failure(
         if let Action::Wire(wire) = action {
             return wire::excerpt(wire, ledger);
         }
+        if let Action::SeeHistory {
+            actors, introduced, ..
+        } = action
+            && let Some(proof) = history::proof(actors, *introduced, ledger)
+        {
+            return proof;
+        }
         let fresh = match action {
             Action::See(see) if see.ever => state.screen.raw(),
             Action::Start { .. } | Action::Running { .. } => state.screen.raw(),
@@ -271,7 +303,7 @@ fn failure(
     });
     Some(Failure {
         step,
-        blame: blame::of(scenario, step, &miss.actor, ledger),
+        blame: blame::of(scenario, step, ended, &miss.actor, ledger),
         miss,
         ended,
         waited_us,
@@ -326,7 +358,7 @@ fn verdict(
                 let (side, because) = (blame.side.word(), &blame.because);
                 format!("; on the wire, {because}: look at the {side}")
             });
-            verdict.blame = failure.blame.as_ref().map(|blame| blame.side);
+            verdict.blame = failure.blame.as_ref().map(|blame| blame.side.into());
             verdict.because = Some(format!(
                 "{waiting}{}{}",
                 failure.miss.because,
@@ -515,7 +547,8 @@ pub fn settle_needs(
     verdicts
 }
 
-/// The first check that did not pass among those a check names, near or far.
+/// The check that did not pass among those a check names, near or far: of several the farthest, which is nearest to the
+/// cause; of equally far ones one that failed, and then the first in the lab. In which order they are named is all the same.
 fn unmet<'a>(
     id: &str,
     checks: &BTreeMap<&str, &'a CheckBlock>,
@@ -523,23 +556,87 @@ fn unmet<'a>(
     named: fn(&CheckBlock) -> &Vec<String>,
 ) -> Option<(&'a str, Status)> {
     // Files may name checks in a circle, so each is looked at once.
-    let mut queue: Vec<&'a str> = checks
+    let mut queue: Vec<(&'a str, usize)> = checks
         .get(id)
-        .map(|check| named(check).iter().map(String::as_str).collect())?;
+        .map(|check| named(check).iter().map(|id| (id.as_str(), 1)).collect())?;
     let mut done = 0;
-    while let Some(next) = queue.get(done).copied() {
+    while let Some((next, far)) = queue.get(done).copied() {
         done += 1;
         if let Some(check) = checks.get(next) {
             let more = named(check).iter().chain(&check.needs).map(String::as_str);
-            let more: Vec<&str> = more.filter(|id| !queue.contains(id)).collect();
+            let new = |id: &&str| queue.iter().all(|(known, _)| known != id);
+            let more: Vec<_> = more.filter(new).map(|id| (id, far + 1)).collect();
             queue.extend(more);
         }
     }
-    // The farthest is nearest to the cause.
-    let missing = |id: &&'a str| found.get(*id).is_some_and(|status| *status != Status::Pass);
-    queue
-        .into_iter()
-        .rev()
-        .find(missing)
-        .map(|id| (id, found[id]))
+    let missing = queue.into_iter().filter_map(|(id, far)| {
+        let status = *found.get(id)?;
+        (status != Status::Pass).then_some((id, far, status))
+    });
+    missing
+        .max_by_key(|(id, far, status)| {
+            let place = crate::lab::find_check(id).map_or(usize::MAX, |(place, _)| place);
+            (*far, *status == Status::Fail, Reverse(place))
+        })
+        .map(|(id, _, status)| (id, status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Source;
+    use crate::scenario::parse;
+
+    /// Who is named as the cause when `ex8/slow-reader` is explained by others that ended like this.
+    #[track_caller]
+    fn check(named: &[&str], ended: &[(&str, Status)], expected: &str) {
+        let block = |id: &str, named: &[&str]| {
+            let named: String = named
+                .iter()
+                .map(|id| format!(" explained-by \"{id}\"\n"))
+                .collect();
+            format!(
+                " check \"{id}\" \"t\" {{\n sheet \"s\"\n hint \"h\"\n{named} server is-running\n }}\n"
+            )
+        };
+        let text = format!(
+            "scenario s exercise=ex8 {{\n start server\n{}{}{}{}}}",
+            block("ex8/login", &[]),
+            block("ex8/broadcast", &["ex8/login"]),
+            block("ex8/burst", &["ex8/login"]),
+            block("ex8/slow-reader", named)
+        );
+        let name = "test.kdl".to_owned();
+        let scenario = parse::parse(&Source { name, text })
+            .expect("it is right")
+            .remove(0);
+        let verdicts = (0..scenario.checks.len()).map(|index| {
+            let mut verdict = blank_verdict(&scenario, index);
+            let ended = ended.iter().find(|(id, _)| *id == verdict.id);
+            verdict.status = ended.map_or(Status::Pass, |(_, status)| *status);
+            if verdict.id == "ex8/slow-reader" {
+                verdict.status = Status::Fail;
+            }
+            verdict
+        });
+        let settled = settle_needs(&[&scenario], verdicts.collect(), |check| check.points);
+        let last = settled.iter().find(|one| one.id == "ex8/slow-reader");
+        let because = last.and_then(|verdict| verdict.because.as_deref());
+        assert_eq!(because.unwrap_or_default(), expected, "{named:?} {ended:?}");
+    }
+
+    #[test]
+    fn the_order_in_which_causes_are_named_makes_no_difference() {
+        use Status::{Fail, Inconclusive};
+        let (broadcast, burst, login) = ("ex8/broadcast", "ex8/burst", "ex8/login");
+        for named in [[broadcast, burst], [burst, broadcast]] {
+            let both = [(broadcast, Fail), (burst, Fail)];
+            check(&named, &both, "explained by ex8/broadcast, which failed");
+            let one_open = [(broadcast, Inconclusive), (burst, Fail)];
+            check(&named, &one_open, "explained by ex8/burst, which failed");
+            let all = [(login, Fail), (broadcast, Fail), (burst, Fail)];
+            check(&named, &all, "explained by ex8/login, which failed");
+            check(&named, &[], "");
+        }
+    }
 }

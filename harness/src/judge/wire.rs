@@ -65,6 +65,7 @@ pub(super) fn evaluate(wire: &Wire, ledger: &Ledger) -> Finding {
         }),
         Sought::First { from, to, text } => first(from, to, text, ledger),
         Sought::Only { from, to, texts } => only(from, to, texts, ledger),
+        Sought::Withheld { to, text } => withheld(to, text, ledger),
         Sought::Silent { actor } => silent(actor, ledger),
         Sought::Handshake { actor } => handshake(actor, ledger),
         Sought::OrderlyClose { actor } => orderly_close(actor, ledger),
@@ -95,6 +96,7 @@ pub(super) fn excerpt(wire: &Wire, ledger: &Ledger) -> String {
             | Sought::Number { .. }
             | Sought::Something { .. }
             | Sought::Silent { .. }
+            | Sought::Withheld { .. }
     );
     let seen: Vec<&Seen> = if since_mark {
         ledger.crossed_since_mark().collect()
@@ -144,6 +146,10 @@ fn expected(sought: &Sought, ledger: &Ledger) -> String {
             "{} sends {}, each of them, and nothing else",
             who(from),
             texts.join(" and ")
+        ),
+        Sought::Withheld { to, text } => format!(
+            "\"{text}\" does not cross the wire from the server to {}, which has said nothing so far",
+            who(to)
         ),
         Sought::Silent { actor } => format!("nothing leaves {}", who(actor)),
         Sought::ByAddress { actor } => format!(
@@ -379,6 +385,31 @@ fn silent(actor: &str, ledger: &Ledger) -> Answer {
     match unknown(ledger.crossed_since_mark()) {
         Some(unknown) => Answer::Unclear(about_unknown(unknown)),
         None => Answer::Yes,
+    }
+}
+
+/// Whoever has said anything may be logged in: only a client that has not can be sure to be outside.
+fn withheld(to: &str, text: &str, ledger: &Ledger) -> Answer {
+    let all = || ledger.wire.crossings.iter();
+    let has_spoken = all().any(|(_, crossing)| crossing.carries() && is_from(crossing, to));
+    if has_spoken {
+        return Answer::Yes;
+    }
+    if let Some(unknown) = unknown(all()) {
+        return Answer::Unclear(about_unknown(unknown));
+    }
+    let seen: Vec<&Seen> = ledger
+        .crossed_since_mark()
+        .filter(|(_, crossing)| crossing.carries() && is_between(crossing, SERVER, to))
+        .collect();
+    let pieces = payloads(&seen);
+    match find::carries_text(&pieces, text) {
+        true => Answer::No(format!(
+            "{} has said nothing so far, and the server sent it {}",
+            who(to, ledger),
+            find::shown(&pieces)
+        )),
+        false => Answer::Yes,
     }
 }
 
@@ -883,6 +914,28 @@ mod tests {
             to: SERVER.to_owned(),
             text: "Ada".to_owned(),
         }
+    }
+
+    fn withheld() -> Sought {
+        Sought::Withheld {
+            to: "ada".to_owned(),
+            text: "between us".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_members_say_is_withheld_from_who_has_said_nothing() {
+        let mut stage = Stage::new();
+        // Somebody outside may be told how many are in there.
+        stage.opens().types("12 + 42").says(SERVER, b"3 members\n");
+        stage.check(withheld(), "met");
+        stage.says(SERVER, b"bert: between us\n");
+        stage.check(withheld(), "no");
+        // A history that comes with the login is welcome, and so is everything for who may be logged in.
+        let mut stage = Stage::new();
+        stage.opens().types("12 + 42").says("ada", b"Ada\n");
+        stage.says(SERVER, b"bert: between us\n");
+        stage.check(withheld(), "met");
     }
 
     fn silent() -> Sought {

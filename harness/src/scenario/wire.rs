@@ -75,6 +75,13 @@ pub enum Sought {
         /// Whose.
         actor: Actor,
     },
+    /// The server does not send this, which was said since the mark, to a client that has not said anything itself so far.
+    Withheld {
+        /// Who must not get it.
+        to: Actor,
+        /// What.
+        text: String,
+    },
     /// SYN, SYN-ACK and ACK are seen.
     Handshake {
         /// Whose connection.
@@ -118,10 +125,10 @@ pub enum Sought {
 }
 
 const HELP: &str = "wire ada -> server contains \"12 + 42\", wire server -> ada contains number=54, \
-wire ada -> server begins-with \"{ada}\", wire ada -> server only \"SEND_DATE\" \"SEND_TIME\", wire ada silent, wire server -> ada something, \
+wire ada -> server begins-with \"{ada}\", wire ada -> server only \"SEND_DATE\" \"SEND_TIME\", wire ada silent, wire server -> ada something, wire server -> ada withholds \"a text\", \
 wire handshake ada, wire orderly-close ada, wire gaps ada from=1 to=2 count=6, wire calls-by-address ada, wire answers-as-asked date=\"SEND_DATE\" time=\"SEND_TIME\", wire uses udp, wire no-reset";
 
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 13] = [
     "answers-as-asked",
     "contains",
     "begins-with",
@@ -134,12 +141,16 @@ const WORDS: [&str; 12] = [
     "calls-by-address",
     "uses",
     "no-reset",
+    "withholds",
 ];
 
 impl Wire {
     /// Whether it can only be judged when everything is quiet.
     pub fn is_about_silence(&self) -> bool {
-        matches!(self.sought, Sought::Silent { .. } | Sought::NoReset)
+        matches!(
+            self.sought,
+            Sought::Silent { .. } | Sought::NoReset | Sought::Withheld { .. }
+        )
     }
 
     /// Who has to do something for it to be met, if it is one actor.
@@ -155,6 +166,7 @@ impl Wire {
             | Sought::ByAddress { actor }
             | Sought::Gaps { actor, .. } => Some(actor),
             Sought::OrderlyClose { .. }
+            | Sought::Withheld { .. }
             | Sought::NoReset
             | Sought::Uses { .. }
             | Sought::AsAsked { .. } => None,
@@ -163,7 +175,9 @@ impl Wire {
 
     pub(super) fn texts_mut(&mut self) -> Vec<&mut String> {
         match &mut self.sought {
-            Sought::Text { text, .. } | Sought::First { text, .. } => vec![text],
+            Sought::Text { text, .. }
+            | Sought::First { text, .. }
+            | Sought::Withheld { text, .. } => vec![text],
             Sought::Only { texts, .. } => texts.iter_mut().collect(),
             _ => Vec::new(),
         }
@@ -230,6 +244,12 @@ impl Reader<'_> {
                 self.only_props(node, &["within", "if-watched"])?;
                 let (from, to) = self.ends(node, from, to)?;
                 Sought::Something { from, to }
+            }
+            [SERVER, "->", to, "withholds", text] => {
+                self.only_props(node, &[])?;
+                let to = self.client(node, to)?;
+                let text = self.placeholders(node, text)?;
+                Sought::Withheld { to, text }
             }
             [actor, "silent"] => {
                 self.only_props(node, &[])?;
@@ -380,6 +400,9 @@ impl fmt::Display for Wire {
                 write!(f, "{from} -> {to} only {}", texts.join(" "))
             }
             Sought::Something { from, to } => write!(f, "{from} -> {to} something"),
+            Sought::Withheld { to, text } => {
+                write!(f, "{SERVER} -> {to} withholds {}", quoted(text))
+            }
             Sought::Silent { actor } => write!(f, "{actor} silent"),
             Sought::Handshake { actor } => write!(f, "handshake {actor}"),
             Sought::OrderlyClose { actor } => write!(f, "orderly-close {actor}"),

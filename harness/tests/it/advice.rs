@@ -113,3 +113,85 @@ fn a_login_that_holds_up_everybody_is_advised_on() {
         assert_eq!(checked.get(id)["status"], "pass", "{}", checked.trouble());
     }
 }
+
+/// Who has only connected is no member. What newcomers are told when they log in is the room's own affair, and so is who is
+/// told that somebody has come.
+#[test]
+fn a_room_that_can_be_read_without_a_login_is_advised_on_and_one_with_a_history_is_not() {
+    if !has(&["python3"]) || !has_netns() || !has_capture() {
+        return;
+    }
+    let tells_outsiders = |which: &str| {
+        let copy = Copy::of("faulty/ex8-name-kept");
+        rewrite(
+            &copy,
+            "server.py",
+            &[
+                ("members = []\n", "members = []\noutsiders = []\n"),
+                (
+                    "    print(text)\n",
+                    &format!(
+                        "    print(text)\n    for conn in outsiders:\n        if {which}:\n            conn.sendall((text + \"\\n\").encode())\n"
+                    ),
+                ),
+                (
+                    "                members.append(member)\n",
+                    "                members.append(member)\n                outsiders.remove(conn)\n",
+                ),
+                (
+                    "        member = login(conn, lines)\n",
+                    "        with lock:\n            outsiders.append(conn)\n        member = login(conn, lines)\n",
+                ),
+                (
+                    "        if member is not None:\n            with lock:\n",
+                    "        with lock:\n            if conn in outsiders:\n                outsiders.remove(conn)\n        if member is not None:\n            with lock:\n",
+                ),
+            ],
+        );
+        copy
+    };
+    let with_history = Copy::of("faulty/ex8-name-kept");
+    rewrite(
+        &with_history,
+        "server.py",
+        &[
+            ("members = []\n", "members = []\nhistory = []\n"),
+            (
+                "    print(text)\n",
+                "    print(text)\n    history.append(text)\n",
+            ),
+            (
+                "                members.append(member)\n",
+                "                for old in history:\n                    member.outbox.put(\"earlier: \" + old)\n                members.append(member)\n",
+            ),
+        ],
+    );
+    let cases = [
+        ("everything", tells_outsiders("True"), "\"fail\""),
+        (
+            "notices",
+            tells_outsiders("text.startswith(\"*\")"),
+            "\"pass\"",
+        ),
+        ("history", with_history, "\"pass\""),
+        ("nothing", Copy::of("faulty/ex8-name-kept"), "\"pass\""),
+        // Its clients are logged in as soon as they are started.
+        ("argument", Copy::of("asyncio"), "\"pass\""),
+    ];
+    std::thread::scope(|scope| {
+        for (told, copy, status) in &cases {
+            scope.spawn(move || {
+                let checked = copy.check(&["ex8", "--reruns", "0"]);
+                let trouble = checked.trouble();
+                assert_eq!(
+                    advice_on(&checked, "ex8/members-only"),
+                    *status,
+                    "{told}\n{}\n{trouble}",
+                    checked.report["advice"]
+                );
+                // It costs nobody anything.
+                assert_eq!(checked.status, 0, "{told}\n{trouble}");
+            });
+        }
+    });
+}

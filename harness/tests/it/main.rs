@@ -16,5 +16,6 @@ mod papers;
 mod repeats;
 mod rubric;
 mod support;
+mod swap;
 mod threats;
 mod wire;
