@@ -15,6 +15,8 @@ pub mod ports;
 pub mod processes;
 pub mod sandbox;
 pub mod standstill;
+#[cfg(test)]
+mod testing;
 pub mod traffic;
 mod trial;
 pub mod waits;

@@ -162,8 +162,9 @@ fn multiplexed(_: i64, _: &[u64; 6]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::testing;
     use std::io::{Read as _, Write as _};
-    use std::process::{Command, Stdio};
+    use std::process::Command;
 
     fn ends_by_others_only(number: i64, arguments: &str) -> bool {
         let text = format!("{number} {arguments} 0x7ffd0 0x7f00");
@@ -218,27 +219,20 @@ mod tests {
 
     #[test]
     fn who_reads_is_at_a_standstill_until_something_is_written() {
-        let mut child = Command::new("cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("cat can be started");
+        let Some(mut child) = testing::reader() else {
+            return;
+        };
         let family = BTreeSet::from([child.id()]);
-        if std::fs::read_to_string(format!("/proc/{}/syscall", child.id())).is_err() {
-            eprintln!("SKIPPED: the kernel does not show the system calls of processes here");
-        } else {
-            wait_until(|| look(&family).is_some());
-            let before = look(&family);
-            assert_eq!(before, look(&family));
-            let mut input = child.stdin.take().expect("it has one");
-            input.write_all(b"x").expect("it reads");
-            let mut output = child.stdout.take().expect("it has one");
-            output.read_exact(&mut [0]).expect("it writes");
-            wait_until(|| look(&family).is_some());
-            assert_ne!(before, look(&family));
-        }
-        child.kill().expect("it can be killed");
-        child.wait().expect("it can be reaped");
+        wait_until(|| look(&family).is_some());
+        let before = look(&family);
+        assert_eq!(before, look(&family));
+        let mut input = child.stdin.take().expect("it has one");
+        input.write_all(b"x").expect("it reads");
+        let mut output = child.stdout.take().expect("it has one");
+        output.read_exact(&mut [0]).expect("it writes");
+        wait_until(|| look(&family).is_some());
+        assert_ne!(before, look(&family));
+        testing::end(&mut child);
     }
 
     #[test]
@@ -247,19 +241,15 @@ mod tests {
             .arg("60")
             .spawn()
             .expect("sleep can be started");
-        let file = format!("/proc/{}/syscall", child.id());
         let asleep = || {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
-            let call = Call::parse(&text).map(|call| call.number);
+            let text = std::fs::read_to_string(format!("/proc/{}/syscall", child.id()));
+            let call = Call::parse(&text.unwrap_or_default()).map(|call| call.number);
             matches!(call, Some(libc::SYS_clock_nanosleep | libc::SYS_nanosleep))
         };
-        if std::fs::read_to_string(&file).is_err() {
-            eprintln!("SKIPPED: the kernel does not show the system calls of processes here");
-        } else {
+        if testing::shows_calls(&child) {
             wait_until(asleep);
             assert_eq!(look(&BTreeSet::from([child.id()])), None);
         }
-        child.kill().expect("it can be killed");
-        child.wait().expect("it can be reaped");
+        testing::end(&mut child);
     }
 }

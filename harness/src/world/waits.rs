@@ -80,28 +80,21 @@ fn kind_of(target: &Path) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::{Command, Stdio};
+    use crate::world::testing;
 
     #[test]
     fn a_program_that_reads_a_pipe_says_so_where_the_kernel_tells() {
-        let mut child = Command::new("cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("cat can be started");
+        let Some(mut child) = testing::reader() else {
+            return;
+        };
         let family = BTreeSet::from([child.id()]);
-        if std::fs::read_to_string(format!("/proc/{}/syscall", child.id())).is_err() {
-            eprintln!("SKIPPED: the kernel does not show the system calls of processes here");
-        } else {
-            let said = std::iter::repeat_with(|| {
-                std::thread::yield_now();
-                of(&family)
-            })
-            // It is busy with starting for a moment.
-            .find(|said| said.as_deref() == Some("waiting in read for a pipe"));
-            assert!(said.is_some());
-        }
-        child.kill().expect("it can be killed");
-        child.wait().expect("it can be reaped");
+        let said = std::iter::repeat_with(|| {
+            std::thread::yield_now();
+            of(&family)
+        })
+        // It is busy with starting for a moment.
+        .find(|said| said.as_deref() == Some("waiting in read for a pipe"));
+        assert!(said.is_some());
+        testing::end(&mut child);
     }
 }
