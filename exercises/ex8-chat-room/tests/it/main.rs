@@ -298,7 +298,7 @@ fn what_is_no_request_is_answered_and_does_no_harm() {
     );
     assert_eq!(
         peer.gets_the_end(),
-        "REFUSED not understood: a request is `LOGIN name`, `SAY text` or `LEAVE`\n\
+        "REFUSED not understood: a request is `LOGIN name`, `SAY text`, `WHO` or `LEAVE`\n\
          REFUSED log in first\n\
          REFUSED a name is UTF-8 text, this one is not\n\
          WELCOME Ada\n\
