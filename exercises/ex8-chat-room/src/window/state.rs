@@ -408,6 +408,9 @@ impl Window {
     fn who(&mut self) {
         let names: Vec<_> = self.members().collect();
         let mut text = format!("{} here: {}", self.member_count, names.join(", "));
+        if let Some(missing @ 1..) = self.member_count.checked_sub(names.len()) {
+            text += &format!(" and {missing} more");
+        }
         if names.is_empty() {
             "Nobody knows: you are not logged in.".clone_into(&mut text);
         }
@@ -849,8 +852,15 @@ pub(super) mod tests {
             (vec!["Ada", "Ärger"], 2)
         );
         play.types("/who\n");
+        play.hear("JOINED 4 Bob");
+        play.types("/who\n");
         play.asked_for(&[]);
-        assert_eq!(play.log(6), ["2 here: Ada, Ärger"]);
+        let told = [
+            "2 here: Ada, Ärger",
+            "→ Bob has joined",
+            "4 here: Ada, Bob, Ärger and 1 more",
+        ];
+        assert_eq!(play.log(6), told);
     }
 
     #[test]

@@ -43,7 +43,8 @@ fn a_name_is_asked_for_in_the_window_until_one_is_free() {
     // The list is complete though Bob came before.
     ada.until("the members", |screen| {
         let column: Vec<_> = screen.rows(61, 10).collect();
-        column[1..4] == ["Members", "Ada", "Bob"]
+        let column: Vec<_> = column[1..4].iter().map(|row| row.trim_end()).collect();
+        column == ["Members", "Ada", "Bob"]
     });
 }
 
@@ -108,6 +109,7 @@ fn commands_are_obeyed_and_not_sent() {
     let server = Server::start();
     let bob = Client::login(&server, "Bob");
     let mut ada = ada(&server);
+    ada.shows("│ Bob");
     ada.types("/who\r");
     ada.shows("2 here: Ada, Bob");
     ada.types("/help\r");
