@@ -6,8 +6,8 @@
 //!  signals, time ─────┘      └─→ view ─────└─→ frames on the terminal
 //! ```
 //!
-//! Like the line mode ([`client`](crate::client)) it is a thin loop around a pure state machine, the
-//! [`Window`](state::Window), which holds the same [`Session`](crate::session::Session) and adds what a
+//! Like the line mode ([`client`]) it is a thin loop around a pure state machine, the
+//! [`Window`], which holds the same [`Session`](crate::session::Session) and adds what a
 //! person has before their eyes. Whatever happens goes in; a frame is drawn at most every
 //! [`FRAME_TIME`], however many lines have come in meanwhile, so a flood costs no more than a trickle.
 //!
