@@ -42,7 +42,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use chrono::Local;
 use crossterm::event as terminal_event;
 use signal_hook::{
-    consts::{SIGCONT, SIGTSTP},
+    consts::{SIGCONT, SIGTSTP, SIGWINCH},
     low_level::emulate_default_handler,
 };
 use tokio::{
@@ -150,6 +150,7 @@ impl Chat {
         let watch =
             |number| signal(SignalKind::from_raw(number)).context("cannot watch for signals");
         let (mut stopped, mut continued) = (watch(SIGTSTP)?, watch(SIGCONT)?);
+        let mut resized = watch(SIGWINCH)?;
         let mut keys = terminal::read_keys();
         loop {
             if self.asked.finish {
@@ -174,6 +175,11 @@ impl Chat {
                 () = sleep_until(deadline.unwrap_or(self.due)), if deadline.is_some() => {
                     self.handle(Event::Tick);
                 }
+                // Of a change that comes together with a key, crossterm says nothing.
+                _ = resized.recv() => match terminal.size() {
+                    Ok((columns, rows)) => self.handle(Event::Resized(columns, rows)),
+                    Err(_) => self.desert(),
+                },
                 _ = stopped.recv() => self.asked.suspend = true,
                 // By whatever it was stopped: somebody else had the terminal meanwhile.
                 _ = continued.recv() => {

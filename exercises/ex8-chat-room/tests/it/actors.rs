@@ -11,7 +11,7 @@ use std::{
     os::fd::OwnedFd,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -120,7 +120,7 @@ pub(crate) struct Process(Child);
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let _guard = INHERITANCE.lock().expect("no panic while held");
+        let _guard = INHERITANCE.lock().unwrap_or_else(PoisonError::into_inner);
         Self(command.spawn().expect("the program starts"))
     }
 
@@ -500,7 +500,7 @@ fn watch(mut source: std::fs::File, screen: &(Mutex<Seen>, Condvar)) {
 }
 
 fn open_terminal(rows: u16, columns: u16) -> OpenptyResult {
-    let _guard = INHERITANCE.lock().expect("no panic while held");
+    let _guard = INHERITANCE.lock().unwrap_or_else(PoisonError::into_inner);
     let ends = openpty(&size(rows, columns), None).expect("a pseudo-terminal");
     for end in [&ends.master, &ends.slave] {
         fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("a descriptor");
