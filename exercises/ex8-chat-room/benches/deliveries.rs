@@ -1,5 +1,14 @@
-//! Deliveries per second with 100 members, this server against the textbook's: a thread per client
-//! that writes every line to every socket itself.
+//! Deliveries per second with 100 members, on the way from the textbook's server to this one. Each step is
+//! a server of its own, and all but the last are in this file:
+//!
+//! | step | server |
+//! |---|---|
+//! | textbook | a thread per client, which writes every line to every socket itself |
+//! | queues | a second thread per client, which writes what comes out of the client's own queue, line by line |
+//! | batches | the same, but it writes all that has gathered in its queue at once |
+//! | ex8-server | one thread, the room as a state machine, batches |
+//!
+//! Those with threads leave Nagle's algorithm on, as the textbook does: it gathers what they do not.
 //!
 //! ```text
 //! cargo bench -p ex8-chat-room
@@ -15,7 +24,7 @@ use std::{
     io::{BufRead, BufReader, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     rc::Rc,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -42,6 +51,9 @@ struct Dialect {
     say: &'static str,
 }
 
+/// The dialect of the servers in this file.
+const BARE: Dialect = Dialect { login: "", say: "" };
+
 fn main() {
     // `cargo test --all-targets` runs this too, and wants to know only whether it works.
     let time = if std::env::args().any(|argument| argument == "--bench") {
@@ -49,33 +61,42 @@ fn main() {
     } else {
         Duration::from_millis(50)
     };
-    let ours = start_ours();
-    let textbook = start_textbook();
-    let mut rates = [Vec::new(), Vec::new()];
-    for round in 1..=ROUNDS {
-        let one = measure(
-            ours,
-            Dialect {
-                login: "LOGIN ",
-                say: "SAY ",
-            },
-            round,
-            time,
-        );
-        let other = measure(textbook, Dialect { login: "", say: "" }, round, time);
-        println!("round {round}: ex8-server {one:>12.0}/s   textbook {other:>12.0}/s");
-        rates[0].push(one);
-        rates[1].push(other);
-    }
-    let [one, other] = rates.map(|mut rates| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    });
+    let ours = Dialect {
+        login: "LOGIN ",
+        say: "SAY ",
+    };
+    let servers = [
+        ("textbook", start_threads(Outlet::socket), BARE),
+        ("queues", start_threads(Outlet::queue::<1>), BARE),
+        (
+            "batches",
+            start_threads(Outlet::queue::<{ usize::MAX }>),
+            BARE,
+        ),
+        ("ex8-server", start_ours(), ours),
+    ];
     println!(
-        "{MEMBERS} members, {SENDERS} senders, {IN_FLIGHT} lines in flight each, median of {ROUNDS}: \
-         ex8-server {one:.0} deliveries/s, textbook {other:.0}, ratio {:.1}",
-        one / other
+        "deliveries/s: {MEMBERS} members, {SENDERS} senders, {IN_FLIGHT} lines in flight each"
     );
+    let mut rates = vec![Vec::new(); servers.len()];
+    for round in 1..=ROUNDS {
+        for ((name, address, dialect), rates) in servers.iter().zip(&mut rates) {
+            let rate = measure(*address, *dialect, round, time);
+            println!("round {round}: {name:<10} {rate:>12.0}");
+            rates.push(rate);
+        }
+    }
+    let medians: Vec<_> = rates
+        .into_iter()
+        .map(|mut rates| {
+            rates.sort_by(f64::total_cmp);
+            rates[rates.len() / 2]
+        })
+        .collect();
+    for ((name, ..), median) in servers.iter().zip(&medians) {
+        let ratio = median / medians[0];
+        println!("median of {ROUNDS}: {name:<10} {median:>12.0}   {ratio:>5.1} × textbook");
+    }
 }
 
 fn start_ours() -> SocketAddr {
@@ -91,43 +112,80 @@ fn start_ours() -> SocketAddr {
     address.recv().expect("the server starts")
 }
 
-fn start_textbook() -> SocketAddr {
+/// Where a thread puts a line for a member of a server with threads.
+enum Outlet {
+    Socket(TcpStream),
+    Queue(mpsc::Sender<Arc<str>>),
+}
+
+impl Outlet {
+    fn socket(stream: TcpStream) -> Self {
+        Self::Socket(stream)
+    }
+
+    /// Starts the member's second thread, which writes at most so many lines at once.
+    fn queue<const MOST: usize>(mut stream: TcpStream) -> Self {
+        let (sender, lines) = mpsc::channel::<Arc<str>>();
+        thread::spawn(move || {
+            let mut batch = Vec::new();
+            while let Ok(first) = lines.recv() {
+                batch.clear();
+                for line in std::iter::once(first).chain(lines.try_iter()).take(MOST) {
+                    batch.extend_from_slice(line.as_bytes());
+                }
+                if stream.write_all(&batch).is_err() {
+                    break;
+                }
+            }
+        });
+        Self::Queue(sender)
+    }
+
+    fn put(&mut self, line: &Arc<str>) {
+        // Whose connection is over is found out by the thread that reads from it.
+        match self {
+            Self::Socket(stream) => drop(stream.write_all(line.as_bytes())),
+            Self::Queue(sender) => drop(sender.send(Arc::clone(line))),
+        }
+    }
+}
+
+type Members = Mutex<Vec<(String, Outlet)>>;
+
+fn start_threads(outlet: fn(TcpStream) -> Outlet) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
-    let members = Arc::new(Mutex::new(Vec::<(String, TcpStream)>::new()));
+    let members = Arc::<Members>::default();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let members = Arc::clone(&members);
-            thread::spawn(move || serve_as_in_the_textbook(stream, &members));
+            thread::spawn(move || serve(stream, &members, outlet));
         }
     });
     address
 }
 
-fn serve_as_in_the_textbook(stream: TcpStream, members: &Mutex<Vec<(String, TcpStream)>>) {
+fn serve(stream: TcpStream, members: &Members, outlet: fn(TcpStream) -> Outlet) {
     let Ok(reader) = stream.try_clone() else {
         return;
     };
     let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
     let Some(name) = lines.next() else { return };
-    let mut own = stream;
+    let lock = || members.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut own = outlet(stream);
     {
         // The welcome promises that nothing is missed from here on.
-        let mut members = members.lock().expect("no panic while held");
-        let _ = own.write_all(b"Welcome\n");
+        let mut members = lock();
+        own.put(&"Welcome\n".into());
         members.push((name.clone(), own));
     }
     for line in lines {
-        for (other, stream) in members.lock().expect("no panic while held").iter_mut() {
-            if *other != name {
-                let _ = stream.write_all(format!("{name}: {line}\n").as_bytes());
-            }
+        let line = Arc::from(format!("{name}: {line}\n"));
+        for (_, outlet) in lock().iter_mut().filter(|(other, _)| *other != name) {
+            outlet.put(&line);
         }
     }
-    members
-        .lock()
-        .expect("no panic while held")
-        .retain(|(other, _)| *other != name);
+    lock().retain(|(other, _)| *other != name);
 }
 
 /// What the members of one measurement share.

@@ -1,4 +1,4 @@
-//! Connection, [session](crate::session) and [screen](crate::screen) put together.
+//! Line mode: connection, [session](crate::session) and [screen](crate::screen) put together.
 //!
 //! Deliberately decides nothing: whatever happens goes into the session, and what the session says is
 //! done. The server is not trusted: its lines are bounded and made printable.
@@ -27,7 +27,7 @@ use crate::{
     lines::LineBuffer,
     message::{MAX_REPLY_LEN, Reply},
     screen::{Event, Screen},
-    session::{Action, Input, Outcome, Session},
+    session::{Action, Input, NAME_PROMPT, Outcome, Session},
 };
 
 /// How long one address may take to answer before the next is tried.
@@ -53,24 +53,31 @@ pub async fn connect(server: &HostPort) -> anyhow::Result<(TcpStream, SocketAddr
         .with_context(|| format!("cannot resolve {server}: is the name right?"))?;
     let mut failure = anyhow!("{server} has no address");
     for address in addresses {
-        match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok((stream, address)),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                failure = anyhow!("nobody listens on {address}: is the server running?");
-            }
-            Ok(Err(error)) => {
-                failure = anyhow!(error).context(format!("cannot reach {address}"));
-            }
-            Err(_) => {
-                failure = anyhow!(
-                    "no answer from {address} in {} s: is the address right, \
-                     and does a firewall allow the port?",
-                    CONNECT_TIME.as_secs()
-                );
-            }
+        match connect_to(address).await {
+            Ok(stream) => return Ok((stream, address)),
+            Err(error) => failure = error,
         }
     }
     Err(failure)
+}
+
+/// Connects to one address.
+///
+/// # Errors
+/// Names the address and what to do about it.
+pub async fn connect_to(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(anyhow!(
+            "nobody listens on {address}: is the server running?"
+        )),
+        Ok(Err(error)) => Err(anyhow!(error).context(format!("cannot reach {address}"))),
+        Err(_) => Err(anyhow!(
+            "no answer from {address} in {} s: is the address right, \
+             and does a firewall allow the port?",
+            CONNECT_TIME.as_secs()
+        )),
+    }
 }
 
 /// Chats until the user leaves or the server goes away. `interrupted` resolves when the user wants to
@@ -214,8 +221,8 @@ impl Chat<'_> {
         for action in actions {
             match action {
                 Action::Send(request) => request.encode(&mut self.unsent),
-                Action::Show(line) => self.screen.show(&line),
-                Action::Ask(prompt) => self.screen.ask(&prompt),
+                Action::Show(shown) => self.screen.show(&shown.to_string()),
+                Action::AskName => self.screen.ask(NAME_PROMPT),
                 Action::Finish(outcome) => self.outcome = Some(outcome),
             }
         }

@@ -121,6 +121,7 @@ impl Hall {
         self.handle(match &request {
             Ok(Request::Login(name)) => Event::Login(id, name),
             Ok(Request::Say(text)) => Event::Line(id, text),
+            Ok(Request::Who) => Event::Who(id),
             Ok(Request::Leave) => Event::Leave(id),
             Err(why) => Event::Unreadable(id, *why),
         });

@@ -9,7 +9,7 @@
 //!
 //! Both ends have the same shape: a pure state machine that decides ([`room`] on the server,
 //! [`session`] on the client) inside a thin shell that reads, calls and writes ([`server`],
-//! [`client`]). In between travels one line of UTF-8 text per message ([`message`], cut out of the
+//! [`client`], [`window`]). In between travels one line of UTF-8 text per message ([`message`], cut out of the
 //! octet stream by [`lines`]).
 //!
 //! # Map
@@ -25,14 +25,15 @@
 //! | [`server`] | listener, connections, orderly end |
 //! | [`journal`] | the server's own output, which never makes the room wait |
 //! | [`session`] | the client's rules: input in → actions out |
-//! | [`screen`] | the client's terminal, with or without a line editor |
-//! | [`client`] | connection, session and screen put together |
+//! | [`client`] | connection and session put together, for pipes and `--plain` |
+//! | [`screen`] | plain lines in and out |
+//! | [`window`] | connection and session put together, for a terminal; it has a map of its own |
 //! | [`address`] | `HOST`, `HOST:PORT`, `[::1]:PORT` with a default port |
 //!
 //! # Invariants
 //!
-//! - [`room`] and [`session`] know no sockets, no clock, no randomness and no hash order: the same
-//!   events give the same messages in the same order.
+//! - [`room`], [`session`] and [`window::state`] know no sockets, no clock, no randomness and no hash
+//!   order: the same events give the same messages in the same order.
 //! - Nobody waits for a member who does not read: an outbox is bounded, and who fills it leaves.
 //! - No `write` per line: all that has gathered for a member leaves in one.
 //! - Octets from the network reach a terminal or a log only through [`printable::printable`].
@@ -51,6 +52,7 @@ pub mod room;
 pub mod screen;
 pub mod server;
 pub mod session;
+pub mod window;
 
 /// Port of the server unless told otherwise.
 pub const DEFAULT_PORT: u16 = 20001;

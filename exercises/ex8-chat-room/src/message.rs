@@ -1,10 +1,11 @@
 //! The protocol: one line of UTF-8 text per message, its first word says which.
 //!
 //! ```text
-//! request = "LOGIN" SP name / "SAY" SP text / "LEAVE"
+//! request = "LOGIN" SP name / "SAY" SP text / "WHO" / "LEAVE"
 //! reply   = "WELCOME" SP name                    ; you are in
 //!         / "REFUSED" SP reason                  ; you are not: try another LOGIN
 //!         / change SP count SP name              ; to all members, count includes the joiner
+//!         / "PRESENT" SP count SP name         ; answers WHO, once for each member
 //!         / "LINE" SP name ": " text             ; to all members but the sender
 //!         / "WARNING" SP reason                  ; your last line was thrown away
 //!         / "BYE" SP reason                      ; the last line before the connection ends
@@ -33,6 +34,7 @@ pub const MAX_TEXT_LEN: usize = MAX_LINE_LEN - SAY.len();
 
 const LOGIN: &[u8] = b"LOGIN ";
 const SAY: &[u8] = b"SAY ";
+const WHO: &[u8] = b"WHO";
 const LEAVE: &[u8] = b"LEAVE";
 
 /// What a client asks. The octets are as they came: nothing about them has been checked.
@@ -42,13 +44,15 @@ pub enum Request {
     Login(Bytes),
     /// Tell everyone.
     Say(Bytes),
+    /// Who is here?
+    Who,
     /// I am leaving.
     Leave,
 }
 
 /// A request line that begins with none of the known words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not understood: a request is `LOGIN name`, `SAY text` or `LEAVE`")]
+#[error("not understood: a request is `LOGIN name`, `SAY text`, `WHO` or `LEAVE`")]
 pub struct UnknownRequest;
 
 impl Request {
@@ -61,6 +65,8 @@ impl Request {
             Ok(Self::Say(line.slice(SAY.len()..)))
         } else if line.starts_with(LOGIN) {
             Ok(Self::Login(line.slice(LOGIN.len()..)))
+        } else if line == WHO {
+            Ok(Self::Who)
         } else if line == LEAVE {
             Ok(Self::Leave)
         } else {
@@ -74,6 +80,7 @@ impl Request {
         let (word, octets): (_, &[u8]) = match self {
             Self::Login(name) => (LOGIN, name),
             Self::Say(text) => (SAY, text),
+            Self::Who => (WHO, b""),
             Self::Leave => (LEAVE, b""),
         };
         out.extend_from_slice(word);
@@ -139,6 +146,13 @@ pub enum Reply {
         /// Members afterwards.
         count: usize,
     },
+    /// Somebody is here: one of the answers to [`Request::Who`].
+    Present {
+        /// Who.
+        name: Arc<str>,
+        /// Members, and so many such replies.
+        count: usize,
+    },
     /// Somebody said something.
     Line {
         /// Who.
@@ -181,6 +195,13 @@ impl Reply {
             }
             "WARNING" => Self::Warning(rest.to_owned()),
             "BYE" => Self::Bye(rest.to_owned()),
+            "PRESENT" => {
+                let (count, name) = rest.split_once(' ')?;
+                Self::Present {
+                    name: name.into(),
+                    count: count.parse().ok()?,
+                }
+            }
             _ => {
                 let change = Change::ALL.into_iter().find(|c| c.word() == word)?;
                 let (count, name) = rest.split_once(' ')?;
@@ -203,6 +224,7 @@ impl Reply {
                 name,
                 count,
             } => writeln!(out, "{} {count} {name}", change.word()),
+            Self::Present { name, count } => writeln!(out, "PRESENT {count} {name}"),
             Self::Line { name, text } => writeln!(out, "LINE {name}: {text}"),
             Self::Warning(reason) => writeln!(out, "WARNING {reason}"),
             Self::Bye(reason) => writeln!(out, "BYE {reason}"),
@@ -221,6 +243,9 @@ impl fmt::Display for Reply {
                 name,
                 count,
             } => write!(f, "* {name} {change}. Member count={count}"),
+            Self::Present { name, count } => {
+                write!(f, "* {name} is here. Member count={count}")
+            }
             Self::Line { name, text } => write!(f, "{name}: {text}"),
             Self::Warning(reason) => write!(f, "Warning: {reason}"),
             Self::Bye(reason) => write!(f, "Goodbye: {reason}"),
@@ -264,6 +289,7 @@ mod tests {
             "LOST 1 Ada",
             "* Ada has vanished (connection lost). Member count=1",
         );
+        check_reply("PRESENT 1 Ada L", "* Ada L is here. Member count=1");
         check_reply("LINE Ada L: hi: you ", "Ada L: hi: you ");
         check_reply("LINE Ada: ", "Ada: ");
         check_reply("BYE see you", "Goodbye: see you");
@@ -271,7 +297,13 @@ mod tests {
 
     #[test]
     fn a_line_outside_the_grammar_is_no_reply() {
-        for line in ["", "HTTP/1.1 400", "JOINED two Ada", "JOINED 2", "LINE Ada"] {
+        for line in [
+            "",
+            "HTTP/1.1 400",
+            "JOINED two Ada",
+            "PRESENT 2",
+            "LINE Ada",
+        ] {
             assert_eq!(
                 Reply::parse(line.as_bytes()),
                 Err(UnknownReply(line.into()))
@@ -297,6 +329,7 @@ mod tests {
         check_request("LOGIN Ada L", Ok(Request::Login("Ada L".into())));
         check_request("SAY LEAVE", Ok(Request::Say("LEAVE".into())));
         check_request("SAY ", Ok(Request::Say("".into())));
+        check_request("WHO", Ok(Request::Who));
         check_request("LEAVE", Ok(Request::Leave));
         check_request("LEAVE now", Err(UnknownRequest));
         check_request("say hi", Err(UnknownRequest));

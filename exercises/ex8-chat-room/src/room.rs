@@ -24,6 +24,8 @@ pub enum Event<'a> {
     Login(MemberId, &'a [u8]),
     /// Somebody says something.
     Line(MemberId, &'a [u8]),
+    /// Somebody asks who is here.
+    Who(MemberId),
     /// A line came that is no request.
     Unreadable(MemberId, Unreadable),
     /// Somebody says they are leaving.
@@ -105,6 +107,7 @@ impl Room {
         match event {
             Event::Login(id, name) => self.login(id, name),
             Event::Line(id, text) => self.line(id, text),
+            Event::Who(id) => self.who(id),
             Event::Unreadable(id, why) => vec![self.reject(id, why.to_string())],
             Event::Leave(id) => {
                 let mut out = vec![only(id, Reply::Bye("you have left".into()))];
@@ -165,6 +168,18 @@ impl Room {
             }],
             None => vec![self.reject(id, "log in first".into())],
         }
+    }
+
+    /// All in one go, so that nobody comes or goes in the middle of the answer.
+    fn who(&self, id: MemberId) -> Vec<Delivery> {
+        if !self.contains(id) {
+            return vec![self.reject(id, "log in first".into())];
+        }
+        let present = self.members.values().map(|name| Reply::Present {
+            name: name.shared(),
+            count: self.members.len(),
+        });
+        present.map(|reply| only(id, reply)).collect()
     }
 
     /// A guest waits for an answer to its login, a member for none.
@@ -284,7 +299,7 @@ mod tests {
                 "Refused: the name ADA is taken, choose another",
                 "Refused: a name needs at least one character",
                 "Refused: log in first",
-                "Refused: not understood: a request is `LOGIN name`, `SAY text` or `LEAVE`",
+                "Refused: not understood: a request is `LOGIN name`, `SAY text`, `WHO` or `LEAVE`",
                 "Welcome, Bob.",
                 "* Bob has joined. Member count=2",
             ],
@@ -308,6 +323,29 @@ mod tests {
             ],
         );
         assert_eq!(play(script)[&ADA].len(), 3, "nothing after Bob's joining");
+    }
+
+    #[test]
+    fn who_asks_is_told_everyone_and_only_members_may_ask() {
+        let script = [
+            Event::Login(BOB, b"Bob"),
+            Event::Login(ADA, b"Ada"),
+            Event::Who(BOB),
+            Event::Who(EVE),
+        ];
+        check(
+            script,
+            BOB,
+            &[
+                "Welcome, Bob.",
+                "* Bob has joined. Member count=1",
+                "* Ada has joined. Member count=2",
+                "* Ada is here. Member count=2",
+                "* Bob is here. Member count=2",
+            ],
+        );
+        assert_eq!(play(script)[&ADA].len(), 2, "nobody else hears of it");
+        check(script, EVE, &["Refused: log in first"]);
     }
 
     #[test]
@@ -384,6 +422,7 @@ mod tests {
     enum Move {
         Login(u64, &'static str),
         Line(u64),
+        Who(u64),
         Unreadable(u64),
         Leave(u64),
         Vanish(u64, Vanishing),
@@ -402,6 +441,7 @@ mod tests {
         let one = prop_oneof![
             4 => (id.clone(), name).prop_map(|(id, name)| Move::Login(id, name)),
             6 => id.clone().prop_map(Move::Line),
+            1 => id.clone().prop_map(Move::Who),
             1 => id.clone().prop_map(Move::Unreadable),
             1 => id.clone().prop_map(Move::Leave),
             1 => (id, vanishing).prop_map(|(id, how)| Move::Vanish(id, how)),
@@ -469,6 +509,7 @@ mod tests {
                         }
                         Event::Line(id, text.as_bytes())
                     }
+                    Move::Who(id) => Event::Who(MemberId(id)),
                     Move::Unreadable(id) => Event::Unreadable(MemberId(id), UnknownRequest.into()),
                     Move::Leave(id) => {
                         model.go(MemberId(id), "has left");

@@ -3,7 +3,7 @@
 //!
 //! Pure, like the room: no socket, no terminal, no clock.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
@@ -20,6 +20,8 @@ pub const QUIT: &[u8] = b"q";
 pub enum Input {
     /// A line was typed.
     Typed(Bytes),
+    /// A line of several that were sent together: never the one that leaves.
+    Pasted(Bytes),
     /// There is nothing more to type: end of input, Ctrl-C, Ctrl-D, or a signal.
     End,
     /// A line came from the server.
@@ -33,21 +35,38 @@ pub enum Input {
 pub enum Action {
     /// Send this.
     Send(Request),
-    /// Show this line.
-    Show(String),
-    /// Ask for the next line with this prompt.
-    Ask(Prompt),
+    /// Show this.
+    Show(Shown),
+    /// Ask for a name; see [`NAME_PROMPT`].
+    AskName,
     /// End.
     Finish(Outcome),
 }
 
-/// What stands in front of what is typed.
+/// What a person is told. `Display` gives it as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Prompt {
-    /// A question, which needs an answer to go on.
-    Question(&'static str),
-    /// A reminder of who is typing, for line editors.
-    Speaker(Arc<str>),
+pub enum Shown {
+    /// You are in, under this name.
+    Welcome(Arc<str>),
+    /// What the server says.
+    Reply(Reply),
+    /// The server says something of another protocol.
+    Unknown(UnknownReply),
+    /// You are out, as you wished.
+    Goodbye,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Welcome(name) => {
+                write!(f, "Welcome, {name}. Type a line to talk, q to leave.")
+            }
+            Self::Reply(reply) => reply.fmt(f),
+            Self::Unknown(unknown) => write!(f, "The server sent {unknown}"),
+            Self::Goodbye => f.write_str("Goodbye."),
+        }
+    }
 }
 
 /// How it ended.
@@ -83,7 +102,7 @@ impl Session {
         };
         let actions = match name {
             Some(name) => session.login(name),
-            None => vec![Action::Ask(Prompt::Question(NAME_PROMPT))],
+            None => vec![Action::AskName],
         };
         (session, actions)
     }
@@ -92,6 +111,11 @@ impl Session {
     /// is a line for the room or another name.
     pub fn takes_lines(&self) -> bool {
         matches!(self.state, State::Naming | State::Chatting)
+    }
+
+    /// Whether the next line is a name.
+    pub fn takes_name(&self) -> bool {
+        self.state == State::Naming
     }
 
     /// Whether the server owes an answer without which nothing goes on.
@@ -107,19 +131,25 @@ impl Session {
     /// Applies the input and says what to do, in this order.
     pub fn handle(&mut self, input: Input) -> Vec<Action> {
         match (self.state, input) {
-            (State::Finished, _) | (State::Leaving, Input::Typed(_) | Input::End) => Vec::new(),
+            (State::Finished, _)
+            | (State::Leaving, Input::Typed(_) | Input::Pasted(_) | Input::End) => Vec::new(),
             (_, Input::End) => self.leave(),
             (State::Naming | State::Chatting, Input::Typed(line)) if line.trim_ascii() == QUIT => {
                 self.leave()
             }
             (State::Naming, Input::Typed(line)) if line.trim_ascii().is_empty() => {
-                vec![Action::Ask(Prompt::Question(NAME_PROMPT))]
+                vec![Action::AskName]
             }
-            (State::Naming, Input::Typed(name)) => self.login(name),
-            (State::Chatting, Input::Typed(line)) if line.trim_ascii().is_empty() => Vec::new(),
-            (State::Chatting, Input::Typed(line)) => vec![Action::Send(Request::Say(line))],
+            (State::Naming, Input::Typed(name) | Input::Pasted(name)) => self.login(name),
+            (State::Chatting, Input::Typed(line) | Input::Pasted(line)) => {
+                if line.trim_ascii().is_empty() {
+                    Vec::new()
+                } else {
+                    vec![Action::Send(Request::Say(line))]
+                }
+            }
             // The caller asks `takes_lines` first; a line in between would be lost.
-            (State::AwaitingWelcome, Input::Typed(_)) => Vec::new(),
+            (State::AwaitingWelcome, Input::Typed(_) | Input::Pasted(_)) => Vec::new(),
             (_, Input::Reply(reply)) => self.hear(reply),
             (State::Leaving, Input::Gone(_)) => self.finish(Outcome::Left),
             (_, Input::Gone(how)) => self.finish(Outcome::Lost(how)),
@@ -129,32 +159,26 @@ impl Session {
     fn hear(&mut self, reply: Result<Reply, UnknownReply>) -> Vec<Action> {
         let reply = match reply {
             Ok(reply) => reply,
-            Err(unknown) => return vec![Action::Show(format!("The server sent {unknown}"))],
+            Err(unknown) => return vec![Action::Show(Shown::Unknown(unknown))],
         };
         match (self.state, &reply) {
             (State::AwaitingWelcome, Reply::Welcome(name)) => {
                 self.state = State::Chatting;
-                vec![
-                    Action::Show(format!("{reply} Type a line to talk, q to leave.")),
-                    Action::Ask(Prompt::Speaker(Arc::clone(name))),
-                ]
+                vec![Action::Show(Shown::Welcome(Arc::clone(name)))]
             }
             (State::AwaitingWelcome, Reply::Refused(_)) => {
                 self.state = State::Naming;
-                vec![
-                    Action::Show(reply.to_string()),
-                    Action::Ask(Prompt::Question(NAME_PROMPT)),
-                ]
+                vec![Action::Show(Shown::Reply(reply)), Action::AskName]
             }
             (State::Leaving, Reply::Bye(_)) => {
-                let mut actions = vec![Action::Show("Goodbye.".to_owned())];
+                let mut actions = vec![Action::Show(Shown::Goodbye)];
                 actions.extend(self.finish(Outcome::Left));
                 actions
             }
             (_, Reply::Bye(reason)) => self.finish(Outcome::Lost(format!(
                 "the server has ended the connection: {reason}"
             ))),
-            _ => vec![Action::Show(reply.to_string())],
+            _ => vec![Action::Show(Shown::Reply(reply))],
         }
     }
 
@@ -201,9 +225,8 @@ mod tests {
                 request.encode(&mut line);
                 String::from_utf8_lossy(&line).trim_end().to_owned()
             }
-            Action::Show(text) => text,
-            Action::Ask(Prompt::Question(question)) => format!("? {question}"),
-            Action::Ask(Prompt::Speaker(name)) => format!("? {name}"),
+            Action::Show(shown) => shown.to_string(),
+            Action::AskName => format!("? {NAME_PROMPT}"),
             Action::Finish(outcome) => format!("{outcome:?}"),
         }
     }
@@ -237,7 +260,6 @@ mod tests {
                 "? login name: ",
                 "> LOGIN Ada",
                 "Welcome, Ada. Type a line to talk, q to leave.",
-                "? Ada",
                 "* Ada has joined. Member count=1",
                 "> SAY hello",
                 "Bob: hi",
@@ -269,6 +291,21 @@ mod tests {
     }
 
     #[test]
+    fn a_q_among_pasted_lines_does_not_leave() {
+        let pasted = |text: &'static str| Input::Pasted(Bytes::from_static(text.as_bytes()));
+        check(
+            Some("Ada"),
+            &[reply("WELCOME Ada"), pasted("q"), pasted(" "), pasted("r")],
+            &[
+                "> LOGIN Ada",
+                "Welcome, Ada. Type a line to talk, q to leave.",
+                "> SAY q",
+                "> SAY r",
+            ],
+        );
+    }
+
+    #[test]
     fn one_can_leave_at_any_time() {
         check(
             None,
@@ -295,7 +332,6 @@ mod tests {
             &[
                 "> LOGIN Ada",
                 "Welcome, Ada. Type a line to talk, q to leave.",
-                "? Ada",
                 "Lost(\"the server has ended the connection: shutting down\")",
             ],
         );

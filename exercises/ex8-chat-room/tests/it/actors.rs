@@ -1,5 +1,5 @@
-//! The actors of the tests: the real server, the real client on pipes or on a terminal, and a bare
-//! connection that speaks the protocol octet by octet.
+//! The actors of the tests: the real server, the real client on pipes or on a terminal (whose screen a
+//! terminal emulator keeps), and a bare connection that speaks the protocol octet by octet.
 //!
 //! Every wait is for an event and has a deadline; every process is killed when its actor is dropped.
 
@@ -7,21 +7,27 @@ use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    num::NonZeroU16,
     os::fd::OwnedFd,
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
     pty::{OpenptyResult, Winsize, openpty},
     sys::{
         signal::{Signal, kill},
-        termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr},
+        termios::{LocalFlags, Termios, tcgetattr},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::Pid,
 };
+
+use crate::sys;
 
 /// Long enough for any busy machine; only a failing test waits so long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -105,17 +111,40 @@ fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
     hay.windows(needle.len()).position(|part| part == needle)
 }
 
+/// Held while a program is started, and while a descriptor is open that none may inherit but the one it
+/// is for: a terminal is not closed as long as any program has it.
+static INHERITANCE: Mutex<()> = Mutex::new(());
+
 /// A child process that does not outlive its test.
 pub(crate) struct Process(Child);
 
 impl Process {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let _guard = INHERITANCE.lock().unwrap_or_else(PoisonError::into_inner);
         Self(command.spawn().expect("the program starts"))
     }
 
+    fn id(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.0.id()).expect("a process id"))
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.0.id()).expect("a process id");
-        kill(Pid::from_raw(pid), signal).expect("the process is ours");
+        kill(self.id(), signal).expect("the process is ours");
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_until_stopped(&self) {
+        let start = Instant::now();
+        let look = Some(WaitPidFlag::WUNTRACED | WaitPidFlag::WNOHANG);
+        while !matches!(waitpid(self.id(), look), Ok(WaitStatus::Stopped(..))) {
+            assert!(start.elapsed() < DEADLINE, "the program does not stop");
+            // As in `wait`: no deadline can be given.
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("the process is ours").is_some()
     }
 
     #[track_caller]
@@ -280,43 +309,67 @@ impl UnreadClient {
     }
 }
 
-/// `ex8-client` on a terminal of 60 columns.
-pub(crate) struct TerminalClient {
+/// A program on a terminal, and somebody who types and looks at the screen.
+pub(crate) struct Desk {
     pub(crate) process: Process,
-    pub(crate) output: Output,
+    screen: Arc<(Mutex<Seen>, Condvar)>,
     keyboard: std::fs::File,
     /// Kept open: its settings are what a shell would find afterwards.
-    terminal: OwnedFd,
+    terminal: Option<OwnedFd>,
     before: Termios,
 }
 
-impl TerminalClient {
-    pub(crate) fn start(term: &str, echo: bool, arguments: &[&str]) -> Self {
-        let size = Winsize {
-            ws_row: 20,
-            ws_col: 60,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        let OpenptyResult { master, slave } = openpty(&size, None).expect("a pseudo-terminal");
-        let mut before = tcgetattr(&slave).expect("a terminal");
-        before.local_flags.set(LocalFlags::ECHO, echo);
-        tcsetattr(&slave, SetArg::TCSANOW, &before).expect("a terminal");
-        let end = || Stdio::from(slave.try_clone().expect("a descriptor"));
-        let process = Process::start(
-            Command::new(env!("CARGO_BIN_EXE_ex8-client"))
-                .args(arguments)
-                .env("TERM", term)
-                .stdin(end())
-                .stdout(end())
-                .stderr(end()),
-        );
+/// What a terminal emulator makes of what was printed.
+struct Seen {
+    emulator: vt100::Parser,
+    printed: Vec<u8>,
+    ended: bool,
+    /// The terminal is to be closed with the next thing that is printed.
+    closing: bool,
+}
+
+impl Desk {
+    /// `ex8-client`.
+    pub(crate) fn start(rows: u16, columns: u16, arguments: &[&str]) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_ex8-client"));
+        Self::start_program(rows, columns, program, arguments, &[("TERM", "xterm")])
+    }
+
+    pub(crate) fn start_program(
+        rows: u16,
+        columns: u16,
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let OpenptyResult { master, slave } = open_terminal(rows, columns);
+        let before = tcgetattr(&slave).expect("a terminal");
+        let end = || slave.try_clone().expect("a descriptor");
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdin(end())
+            .stdout(end())
+            .stderr(end());
+        sys::in_own_session(&mut command, end());
+        let process = Process::start(&mut command);
         let keyboard = std::fs::File::from(master);
+        let seen = Seen {
+            emulator: vt100::Parser::new(cells(rows), cells(columns), 0),
+            printed: Vec::new(),
+            ended: false,
+            closing: false,
+        };
+        let screen = Arc::new((Mutex::new(seen), Condvar::new()));
+        let source = keyboard.try_clone().expect("a descriptor");
+        let sink = Arc::clone(&screen);
+        thread::spawn(move || watch(source, &sink));
         Self {
             process,
-            output: Output::of(keyboard.try_clone().expect("a descriptor")),
+            screen,
             keyboard,
-            terminal: slave,
+            terminal: Some(slave),
             before,
         }
     }
@@ -327,25 +380,144 @@ impl TerminalClient {
             .expect("the terminal is open");
     }
 
+    pub(crate) fn resize(&self, rows: u16, columns: u16) {
+        let mut seen = self.screen.0.lock().expect("no panic while held");
+        seen.emulator.set_size(cells(rows), cells(columns));
+        sys::resize(&self.keyboard, size(rows, columns)).expect("a terminal");
+    }
+
+    /// Waits until the text is somewhere on the screen.
     #[track_caller]
-    pub(crate) fn sees(&self, text: &str) -> String {
-        self.output.until(text)
+    pub(crate) fn shows(&self, text: &str) {
+        self.until(&format!("{text:?}"), |screen| {
+            text_of(screen).contains(text)
+        });
+    }
+
+    /// Waits until the screen is as it should be.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, done: impl Fn(&vt100::Screen) -> bool) {
+        drop(self.wait(what, |seen| done(seen.emulator.screen())));
+    }
+
+    #[track_caller]
+    fn wait(&self, what: &str, done: impl Fn(&Seen) -> bool) -> std::sync::MutexGuard<'_, Seen> {
+        let (seen, changed) = &*self.screen;
+        let (seen, _) = changed
+            .wait_timeout_while(
+                seen.lock().expect("no panic while held"),
+                DEADLINE,
+                |seen| !done(seen) && !seen.ended,
+            )
+            .expect("no panic while held");
+        let (row, column) = seen.emulator.screen().cursor_position();
+        assert!(
+            done(&seen),
+            "waited for {what} in vain; the cursor is in row {row}, column {column} of\n{}",
+            seen.emulator.screen().contents()
+        );
+        seen
+    }
+
+    pub(crate) fn terminal(&self) -> &OwnedFd {
+        self.terminal.as_ref().expect("not closed yet")
     }
 
     pub(crate) fn is_raw(&self) -> bool {
-        let now = tcgetattr(&self.terminal).expect("a terminal");
+        let now = tcgetattr(self.terminal()).expect("a terminal");
         !now.local_flags.contains(LocalFlags::ICANON)
     }
 
-    /// Waits for the end, checks that the terminal is as it was, and returns the exit status.
+    /// Waits for the end of the program, checks that the terminal is as it was, and returns the exit
+    /// status.
     #[track_caller]
-    pub(crate) fn ends(&mut self) -> Option<i32> {
+    pub(crate) fn exits(&mut self) -> Option<i32> {
         let status = self.process.wait();
-        let after = tcgetattr(&self.terminal).expect("a terminal");
+        let after = tcgetattr(self.terminal()).expect("a terminal");
         assert_eq!(after.local_flags, self.before.local_flags);
         assert_eq!(after.input_flags, self.before.input_flags);
         assert_eq!(after.output_flags, self.before.output_flags);
+        assert_eq!(after.control_flags, self.before.control_flags);
+        assert_eq!(after.control_chars, self.before.control_chars);
         status.code()
+    }
+
+    /// As [`Desk::exits`], and waits for everything that was printed, which must leave the terminal
+    /// ready for a shell.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) -> Option<i32> {
+        let code = self.exits();
+        self.terminal = None;
+        let seen = self.wait("the end of the output", |seen| seen.ended);
+        let screen = seen.emulator.screen();
+        assert!(!screen.alternate_screen(), "still on the alternate screen");
+        assert!(!screen.hide_cursor(), "the cursor is hidden");
+        assert!(!screen.bracketed_paste(), "pastes are still bracketed");
+        assert_eq!(screen.fgcolor(), vt100::Color::Default);
+        code
+    }
+
+    /// Closes the terminal, in the middle of whatever the program prints next.
+    pub(crate) fn closes(self) -> Process {
+        let mut seen = self.screen.0.lock().expect("no panic while held");
+        seen.closing = true;
+        self.process
+    }
+
+    /// Everything that was printed, escape codes included.
+    pub(crate) fn printed(&self) -> String {
+        let seen = self.screen.0.lock().expect("no panic while held");
+        String::from_utf8_lossy(&seen.printed).into_owned()
+    }
+
+    pub(crate) fn last_screen(&self) -> String {
+        let seen = self.screen.0.lock().expect("no panic while held");
+        seen.emulator.screen().contents()
+    }
+}
+
+/// The text on the screen, without the blanks at the ends of its rows.
+pub(crate) fn text_of(screen: &vt100::Screen) -> String {
+    let contents = screen.contents();
+    let rows: Vec<_> = contents.lines().map(str::trim_end).collect();
+    rows.join("\n")
+}
+
+fn watch(mut source: std::fs::File, screen: &(Mutex<Seen>, Condvar)) {
+    let mut chunk = [0; 4096];
+    loop {
+        // A terminal whose last program ended reports an error instead of the end.
+        let len = source.read(&mut chunk).unwrap_or(0);
+        let mut seen = screen.0.lock().expect("no panic while held");
+        seen.emulator.process(&chunk[..len]);
+        seen.printed.extend_from_slice(&chunk[..len]);
+        seen.ended = len == 0 || seen.closing;
+        screen.1.notify_all();
+        if seen.ended {
+            break;
+        }
+    }
+}
+
+fn open_terminal(rows: u16, columns: u16) -> OpenptyResult {
+    let _guard = INHERITANCE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ends = openpty(&size(rows, columns), None).expect("a pseudo-terminal");
+    for end in [&ends.master, &ends.slave] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("a descriptor");
+    }
+    ends
+}
+
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).expect("a terminal has at least one")
+}
+
+fn size(rows: u16, columns: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The real programs, talking to each other over pipes, terminals and loopback.
 
 mod actors;
+mod sys;
+mod window;
 
 use std::{
     io::Write,
@@ -9,7 +11,7 @@ use std::{
     thread,
 };
 
-use actors::{Client, DEADLINE, Peer, Server, TerminalClient, UnreadClient, UnreadServer};
+use actors::{Client, DEADLINE, Peer, Server, UnreadClient, UnreadServer};
 use assert_cmd::Command;
 use nix::sys::signal::Signal;
 use socket2::SockRef;
@@ -294,17 +296,18 @@ fn what_is_no_request_is_answered_and_does_no_harm() {
     let server = Server::start();
     let mut peer = Peer::connect(server.address);
     peer.sends(
-        b"GET / HTTP/1.1\nSAY hi\nLOGIN \xff\nLOGIN Ada\nLOGIN Eve\nhello\nLEAVE\nSAY late\n",
+        b"GET / HTTP/1.1\nSAY hi\nLOGIN \xff\nLOGIN Ada\nLOGIN Eve\nWHO\nhello\nLEAVE\nSAY late\n",
     );
     assert_eq!(
         peer.gets_the_end(),
-        "REFUSED not understood: a request is `LOGIN name`, `SAY text` or `LEAVE`\n\
+        "REFUSED not understood: a request is `LOGIN name`, `SAY text`, `WHO` or `LEAVE`\n\
          REFUSED log in first\n\
          REFUSED a name is UTF-8 text, this one is not\n\
          WELCOME Ada\n\
          JOINED 1 Ada\n\
          WARNING you are already logged in as Ada\n\
-         WARNING not understood: a request is `LOGIN name`, `SAY text` or `LEAVE`\n\
+         PRESENT 1 Ada\n\
+         WARNING not understood: a request is `LOGIN name`, `SAY text`, `WHO` or `LEAVE`\n\
          BYE you have left\n"
     );
 }
@@ -594,81 +597,6 @@ fn ipv6_works_too() {
     assert!(server.address.is_ipv6());
     Client::login(&server, "Ada");
     server.output.until("* Ada has joined. Member count=1\n");
-}
-
-#[test]
-fn what_arrives_does_not_destroy_what_is_being_typed() {
-    let server = Server::start();
-    let mut bob = Client::login(&server, "Bob");
-    let mut ada = TerminalClient::start("xterm", true, &[&server.address.to_string()]);
-    ada.sees("login name: ");
-    assert!(ada.is_raw(), "a line editor is at work");
-    ada.types("Ada\r");
-    ada.sees("* Ada has joined. Member count=2");
-    bob.sees("* Ada has joined. Member count=2\n");
-    ada.types("half a se");
-    // The editor draws the line anew with every key.
-    ada.sees("Ada> half a se");
-    bob.types("an interruption\n");
-    ada.sees("Bob: an interruption");
-    ada.sees("Ada> half a se");
-    ada.types("ntence\r");
-    assert_eq!(bob.sees("\n"), "Ada: half a sentence");
-    ada.types("q\r");
-    ada.sees("Goodbye.");
-    assert_eq!(ada.ends(), Some(0));
-}
-
-#[test]
-fn the_terminal_is_restored_however_the_client_ends() {
-    type End = fn(&Server, &mut TerminalClient);
-    let endings: [(&str, End, i32); 5] = [
-        ("Ctrl-C", |_, ada| ada.types("half\x03"), 0),
-        ("Ctrl-D", |_, ada| ada.types("\x04"), 0),
-        ("SIGTERM", |_, ada| ada.process.signal(Signal::SIGTERM), 0),
-        ("SIGHUP", |_, ada| ada.process.signal(Signal::SIGHUP), 0),
-        (
-            "the server's death",
-            |server, _| server.process.signal(Signal::SIGKILL),
-            1,
-        ),
-    ];
-    for (ending, end, status) in endings {
-        let server = Server::start();
-        let arguments = ["--name", "Ada", &server.address.to_string()];
-        let mut ada = TerminalClient::start("xterm", true, &arguments);
-        ada.sees("* Ada has joined. Member count=1");
-        assert!(ada.is_raw());
-        end(&server, &mut ada);
-        assert_eq!(ada.ends(), Some(status), "{ending}");
-    }
-}
-
-#[test]
-fn a_dumb_terminal_gets_no_escape_codes() {
-    let server = Server::start();
-    let mut bob = Client::login(&server, "Bob");
-    let mut ada = TerminalClient::start("dumb", false, &[&server.address.to_string()]);
-    assert_eq!(ada.sees("login name: "), "");
-    assert!(!ada.is_raw());
-    ada.types("bob\n");
-    assert_eq!(
-        ada.sees("login name: "),
-        "Refused: the name bob is taken, choose another\r\n"
-    );
-    ada.types("Ada\n");
-    assert_eq!(
-        ada.sees("Member count=2\r\n"),
-        "Welcome, Ada. Type a line to talk, q to leave.\r\n* Ada has joined. "
-    );
-    bob.types("\x1b[31mred\n");
-    assert_eq!(ada.sees("\r\n"), "Bob: \\x1b[31mred");
-    ada.types("hello\n");
-    bob.sees("Ada: hello\n");
-    ada.types("q\n");
-    assert_eq!(ada.sees("Goodbye.\r\n"), "");
-    assert_eq!(ada.ends(), Some(0));
-    bob.sees("* Ada has left. Member count=1\n");
 }
 
 /// In this process: the whole room for a class, without two hundred programs.
