@@ -75,8 +75,8 @@ pub(super) fn of(
     viewer: &str,
     ledger: &Ledger,
 ) -> Option<Blame> {
-    // The wire is read a little later than the screens: that nothing crossed is known only when time was up.
-    let all_seen = ended_so == Waiting::TimedOut;
+    // The wire is read a little later than the screens: that nothing crossed is known only when it was waited for.
+    let all_seen = matches!(ended_so, Waiting::TimedOut | Waiting::Standstill);
     let see = match &scenario.steps.get(step)?.action {
         Action::See(see) => see,
         Action::Wire(wire) => return of_what_is_said(wire, ledger),

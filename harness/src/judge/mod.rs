@@ -547,18 +547,50 @@ pub fn settle_needs(
     verdicts
 }
 
-/// The check that did not pass among those a check names, near or far: of several the farthest, which is nearest to the
-/// cause; of equally far ones one that failed, and then the first in the lab. In which order they are named is all the same.
+/// The check that did not pass among those a check names, near or far: of several one that has no cause among the others,
+/// and of those the farthest; of equally far ones one that failed, and then the first in the lab. In which order they are
+/// named is all the same.
 fn unmet<'a>(
     id: &str,
     checks: &BTreeMap<&str, &'a CheckBlock>,
     found: &BTreeMap<String, Status>,
     named: fn(&CheckBlock) -> &Vec<String>,
 ) -> Option<(&'a str, Status)> {
+    let all = causes(checks.get(id)?, checks, named);
+    let missing = all.into_iter().filter_map(|(id, far)| {
+        let status = *found.get(id)?;
+        (status != Status::Pass).then_some((id, far, status))
+    });
+    let missing: Vec<_> = missing.collect();
+    // What has a cause among them is none itself: it may be a matter of chance how it ended.
+    let is_first = |id: &str| {
+        let own = checks.get(id).map(|check| causes(check, checks, named));
+        let own = own.unwrap_or_default();
+        let mut others = missing.iter().filter(|(other, ..)| *other != id);
+        !others.any(|(other, ..)| own.contains_key(other))
+    };
+    let mut first: Vec<_> = missing.iter().filter(|(id, ..)| is_first(id)).collect();
+    if first.is_empty() {
+        // They name each other in a circle.
+        first = missing.iter().collect();
+    }
+    first
+        .into_iter()
+        .max_by_key(|(id, far, status)| {
+            let place = crate::lab::find_check(id).map_or(usize::MAX, |(place, _)| place);
+            (*far, *status == Status::Fail, Reverse(place))
+        })
+        .map(|(id, _, status)| (*id, *status))
+}
+
+/// The checks that one names, near or far, and how far.
+fn causes<'a>(
+    of: &'a CheckBlock,
+    checks: &BTreeMap<&str, &'a CheckBlock>,
+    named: fn(&CheckBlock) -> &Vec<String>,
+) -> BTreeMap<&'a str, usize> {
     // Files may name checks in a circle, so each is looked at once.
-    let mut queue: Vec<(&'a str, usize)> = checks
-        .get(id)
-        .map(|check| named(check).iter().map(|id| (id.as_str(), 1)).collect())?;
+    let mut queue: Vec<(&'a str, usize)> = named(of).iter().map(|id| (id.as_str(), 1)).collect();
     let mut done = 0;
     while let Some((next, far)) = queue.get(done).copied() {
         done += 1;
@@ -569,16 +601,7 @@ fn unmet<'a>(
             queue.extend(more);
         }
     }
-    let missing = queue.into_iter().filter_map(|(id, far)| {
-        let status = *found.get(id)?;
-        (status != Status::Pass).then_some((id, far, status))
-    });
-    missing
-        .max_by_key(|(id, far, status)| {
-            let place = crate::lab::find_check(id).map_or(usize::MAX, |(place, _)| place);
-            (*far, *status == Status::Fail, Reverse(place))
-        })
-        .map(|(id, _, status)| (id, status))
+    queue.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Whether the wire of a scenario can be watched here, found by trying.
 //!
 //! A network of the scenario's own is watched whole. On a shared one, such as a container's, whoever has the right to
-//! capture (root, mostly) sees everybody's frames: there only those from and to the ports are looked at on which the
+//! capture (root, mostly) sees everybody's frames: from L1 on only those from and to the ports are looked at on which the
 //! server waits, and scenarios are played one after the other. The frames themselves are the stage's concern.
 
-use super::Isolation;
 use super::trial::{self, OWN_NETWORK};
+use super::{Isolation, Level};
 use capture::namespace;
 use capture::source::live;
 use serde::{Deserialize, Serialize};
@@ -28,11 +28,17 @@ pub struct Watch {
 impl Watch {
     /// Tries it in a process of its own.
     pub fn probe(isolation: &Isolation) -> Self {
-        let tried = trial::ask(PROBE_ARGUMENT, &isolation.seclusion);
-        let tried = tried.map_err(|error| match isolation.seclusion.network {
-            true => error,
-            false => format!("{OWN_NETWORK}, or the right to capture on this one: {error}"),
-        });
+        let tried = match isolation.level {
+            // Nothing keeps programs from the evidence there, which has to be open while they run.
+            Level::L0 => Err(OWN_NETWORK.to_owned()),
+            _ => trial::ask(PROBE_ARGUMENT, &isolation.seclusion).map_err(|error| match isolation
+                .seclusion
+                .network
+            {
+                true => error,
+                false => format!("{OWN_NETWORK}, or the right to capture on this one: {error}"),
+            }),
+        };
         Watch {
             granted: tried.is_ok(),
             why: tried.err(),
