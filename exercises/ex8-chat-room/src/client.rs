@@ -3,35 +3,17 @@
 //! Deliberately decides nothing: whatever happens goes into the session, and what the session says is
 //! done. The server is not trusted: its lines are bounded and made printable.
 
-use std::{
-    collections::VecDeque,
-    io,
-    net::{SocketAddr, ToSocketAddrs},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
-use anyhow::{Context, anyhow};
-use bytes::{Bytes, BytesMut};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    select,
-    time::{sleep, timeout},
-};
+use bytes::Bytes;
+use tokio::{net::TcpStream, select, time::sleep};
 
 use crate::{
-    address::HostPort,
-    lines::LineBuffer,
-    message::{MAX_REPLY_LEN, Reply},
+    connection::{Connection, News},
+    message::Reply,
     screen::{Event, Screen},
     session::{Action, Input, NAME_PROMPT, Outcome, Session},
 };
-
-/// How long one address may take to answer before the next is tried.
-pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// How long the server may take to answer a login.
 pub const ANSWER_TIME: Duration = Duration::from_secs(10);
@@ -42,44 +24,6 @@ pub const FAREWELL_TIME: Duration = Duration::from_secs(2);
 /// Octets that may wait to be sent before no more typed lines are taken.
 const UNSENT_LIMIT: usize = 64 * 1024;
 
-/// Connects to the first address of the server that answers.
-///
-/// # Errors
-/// Names the last address tried and what to do about it.
-pub async fn connect(server: &HostPort) -> anyhow::Result<(TcpStream, SocketAddr)> {
-    let addresses = server
-        .as_pair()
-        .to_socket_addrs()
-        .with_context(|| format!("cannot resolve {server}: is the name right?"))?;
-    let mut failure = anyhow!("{server} has no address");
-    for address in addresses {
-        match connect_to(address).await {
-            Ok(stream) => return Ok((stream, address)),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-/// Connects to one address.
-///
-/// # Errors
-/// Names the address and what to do about it.
-pub async fn connect_to(address: SocketAddr) -> anyhow::Result<TcpStream> {
-    match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err(anyhow!(
-            "nobody listens on {address}: is the server running?"
-        )),
-        Ok(Err(error)) => Err(anyhow!(error).context(format!("cannot reach {address}"))),
-        Err(_) => Err(anyhow!(
-            "no answer from {address} in {} s: is the address right, \
-             and does a firewall allow the port?",
-            CONNECT_TIME.as_secs()
-        )),
-    }
-}
-
 /// Chats until the user leaves or the server goes away. `interrupted` resolves when the user wants to
 /// be gone; it is called many times and must be cancel safe. The first time the server is told, the
 /// second time nothing is waited for.
@@ -89,15 +33,9 @@ pub async fn run(
     mut screen: Screen,
     mut interrupted: impl AsyncFnMut(),
 ) -> Outcome {
-    // Typed lines are gathered and written together, so Nagle's algorithm could only delay them.
-    let _ = stream.set_nodelay(true);
     let (session, actions) = Session::start(name);
-    let (reader, writer) = stream.into_split();
     let mut chat = Chat {
-        reader,
-        writer,
-        replies: LineBuffer::new(MAX_REPLY_LEN),
-        unsent: BytesMut::new(),
+        connection: Connection::new(stream),
         session,
         typed_ahead: VecDeque::new(),
         screen: &mut screen,
@@ -119,10 +57,7 @@ pub async fn run(
 
 /// A running conversation.
 struct Chat<'a> {
-    reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
-    replies: LineBuffer,
-    unsent: BytesMut,
+    connection: Connection,
     session: Session,
     /// Lines typed before the session could take them.
     typed_ahead: VecDeque<Bytes>,
@@ -144,9 +79,8 @@ impl Chat<'_> {
             if let Some(outcome) = self.outcome.take() {
                 return outcome;
             }
-            let sending = !self.unsent.is_empty();
             let receiving = self.output_closed || !self.screen.is_behind();
-            let wants_lines = self.session.takes_lines() && self.unsent.len() < UNSENT_LIMIT;
+            let wants_lines = self.session.takes_lines() && self.connection.unsent() < UNSENT_LIMIT;
             let leaving = self.session.is_leaving();
             let patience = if leaving { FAREWELL_TIME } else { ANSWER_TIME };
             select! {
@@ -157,16 +91,7 @@ impl Chat<'_> {
                     self.hurry = true;
                     self.handle(Input::End);
                 }
-                read = self.reader.read_buf(self.replies.input()), if receiving => {
-                    self.receive(read);
-                }
-                sent = self.writer.write_buf(&mut self.unsent), if sending => {
-                    if sent.is_err() {
-                        // What the server said before it went, if anything, is still to be read, and
-                        // the end of it will be found there.
-                        self.unsent.clear();
-                    }
-                }
+                news = self.connection.next(receiving) => self.receive(news),
                 event = self.screen.next(wants_lines), if !self.output_closed => {
                     self.attend(event);
                 }
@@ -180,22 +105,18 @@ impl Chat<'_> {
         }
     }
 
-    fn receive(&mut self, read: io::Result<usize>) {
-        match read {
-            Ok(0) => self.handle(Input::Gone(
-                "the server has closed the connection".to_owned(),
-            )),
-            Ok(_) => {
-                while let Some(line) = self.replies.next_line() {
+    fn receive(&mut self, news: News) {
+        match news {
+            News::Sent => {}
+            News::Received => {
+                while let Some(line) = self.connection.next_line() {
                     match line {
                         Ok(line) => self.handle(Input::Reply(Reply::parse(&line))),
                         Err(too_long) => self.screen.show(&format!("Not shown: {too_long}")),
                     }
                 }
             }
-            Err(error) => self.handle(Input::Gone(format!(
-                "the connection to the server is lost: {error}"
-            ))),
+            News::Over(why) => self.handle(Input::Gone(why)),
         }
     }
 
@@ -220,7 +141,7 @@ impl Chat<'_> {
     fn act(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send(request) => request.encode(&mut self.unsent),
+                Action::Send(request) => self.connection.send(&request),
                 Action::Show(shown) => self.screen.show(&shown.to_string()),
                 Action::AskName => self.screen.ask(NAME_PROMPT),
                 Action::Finish(outcome) => self.outcome = Some(outcome),

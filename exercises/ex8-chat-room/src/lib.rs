@@ -25,6 +25,7 @@
 //! | [`server`] | listener, connections, orderly end |
 //! | [`journal`] | the server's own output, which never makes the room wait |
 //! | [`session`] | the client's rules: input in → actions out |
+//! | [`connection`] | a client's connection: lines in, requests out |
 //! | [`client`] | connection and session put together, for pipes and `--plain` |
 //! | [`screen`] | plain lines in and out |
 //! | [`window`] | connection and session put together, for a terminal; it has a map of its own |
@@ -42,6 +43,7 @@
 
 pub mod address;
 pub mod client;
+pub mod connection;
 pub mod hall;
 pub mod journal;
 pub mod lines;

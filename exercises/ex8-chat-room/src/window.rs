@@ -6,7 +6,7 @@
 //!  signals, time ─────┘      └─→ view ─────└─→ frames on the terminal
 //! ```
 //!
-//! Like the line mode ([`client`]) it is a thin loop around a pure state machine, the
+//! Like the line mode ([`client`](crate::client)) it is a thin loop around a pure state machine, the
 //! [`Window`], which holds the same [`Session`](crate::session::Session) and adds what a
 //! person has before their eyes. Whatever happens goes in; a frame is drawn at most every
 //! [`FRAME_TIME`], however many lines have come in meanwhile, so a flood costs no more than a trickle.
@@ -38,7 +38,7 @@ use std::{
 };
 
 use anyhow::Context;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::Local;
 use crossterm::event as terminal_event;
 use signal_hook::{
@@ -46,20 +46,16 @@ use signal_hook::{
     low_level::emulate_default_handler,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::TcpStream,
     select,
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
-    client::{self, FAREWELL_TIME},
-    lines::LineBuffer,
-    message::{MAX_REPLY_LEN, Reply},
+    client::FAREWELL_TIME,
+    connection::{self, Connection, News},
+    message::Reply,
     window::{
         state::{Effect, Event, Now, Window},
         terminal::Terminal,
@@ -68,9 +64,6 @@ use crate::{
 
 /// The least time from one frame to the next.
 pub const FRAME_TIME: Duration = Duration::from_millis(16);
-
-/// Octets taken from the server before keys have their turn.
-const READ_LEN: usize = 64 * 1024;
 
 /// Whether standard input and output are a terminal on which a window can be drawn.
 pub fn is_possible() -> bool {
@@ -250,20 +243,18 @@ impl Chat {
         }
     }
 
-    fn receive(&mut self, news: News) {
+    fn receive(&mut self, news: LinkNews) {
         match news {
-            News::Sent => {}
-            News::Made(Ok(stream)) => {
+            LinkNews::Made(Ok(stream)) => {
                 self.link = Link::Up(Connection::new(stream));
                 self.handle(Event::Connected);
             }
-            News::Made(Err(why)) => self.handle(Event::Unreachable(why.to_string())),
-            News::Read(Ok(0)) => self.handle(Event::Gone(
-                "the server has closed the connection".to_owned(),
-            )),
-            News::Read(Ok(_)) => {
+            LinkNews::Made(Err(why)) => self.handle(Event::Unreachable(why.to_string())),
+            LinkNews::Of(News::Sent) => {}
+            LinkNews::Of(News::Over(why)) => self.handle(Event::Gone(why)),
+            LinkNews::Of(News::Received) => {
                 while let Link::Up(connection) = &mut self.link
-                    && let Some(line) = connection.replies.next_line()
+                    && let Some(line) = connection.next_line()
                 {
                     self.handle(match line {
                         Ok(line) => Event::Reply(Reply::parse(&line)),
@@ -271,9 +262,6 @@ impl Chat {
                     });
                 }
             }
-            News::Read(Err(error)) => self.handle(Event::Gone(format!(
-                "the connection to the server is lost: {error}"
-            ))),
         }
     }
 
@@ -288,14 +276,14 @@ impl Chat {
             match effect {
                 Effect::Send(request) => {
                     if let Link::Up(connection) = &mut self.link {
-                        request.encode(&mut connection.unsent);
+                        connection.send(&request);
                     }
                 }
                 Effect::Connect => {
                     let address = self.address;
                     self.link =
                         Link::Connecting(Box::pin(
-                            async move { client::connect_to(address).await },
+                            async move { connection::connect_to(address).await },
                         ));
                 }
                 Effect::Disconnect => self.link = Link::Down,
@@ -315,58 +303,18 @@ enum Link {
 }
 
 /// What comes of waiting for a link.
-enum News {
+enum LinkNews {
     Made(anyhow::Result<TcpStream>),
-    Read(io::Result<usize>),
-    Sent,
+    Of(News),
 }
 
 impl Link {
     /// Cancel safe.
-    async fn next(&mut self) -> News {
+    async fn next(&mut self) -> LinkNews {
         match self {
-            Self::Up(connection) => connection.next().await,
-            Self::Connecting(attempt) => News::Made(attempt.await),
+            Self::Up(connection) => LinkNews::Of(connection.next(true).await),
+            Self::Connecting(attempt) => LinkNews::Made(attempt.await),
             Self::Down => pending().await,
-        }
-    }
-}
-
-/// A connection, with what has come from it and what is to go.
-struct Connection {
-    reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
-    replies: LineBuffer,
-    unsent: BytesMut,
-}
-
-impl Connection {
-    fn new(stream: TcpStream) -> Self {
-        // What has been typed is written together, so Nagle's algorithm could only delay it.
-        let _ = stream.set_nodelay(true);
-        let (reader, writer) = stream.into_split();
-        Self {
-            reader,
-            writer,
-            replies: LineBuffer::new(MAX_REPLY_LEN),
-            unsent: BytesMut::new(),
-        }
-    }
-
-    async fn next(&mut self) -> News {
-        let sending = !self.unsent.is_empty();
-        self.replies.input().reserve(READ_LEN);
-        let mut input = self.replies.input().limit(READ_LEN);
-        select! {
-            read = self.reader.read_buf(&mut input) => News::Read(read),
-            sent = self.writer.write_buf(&mut self.unsent), if sending => {
-                if sent.is_err() {
-                    // What the server said before it went, if anything, is still to be read, and the
-                    // end of it will be found there.
-                    self.unsent.clear();
-                }
-                News::Sent
-            }
         }
     }
 }

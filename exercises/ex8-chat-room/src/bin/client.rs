@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use bytes::Bytes;
 use clap::Parser;
-use ex8_chat_room::{address::HostPort, client, screen::Screen, session::Outcome, window};
+use ex8_chat_room::{
+    address::HostPort, client, connection, screen::Screen, session::Outcome, window,
+};
 use tokio::{
     select,
     signal::unix::{SignalKind, signal},
@@ -61,7 +63,7 @@ fn main() -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
-    let (stream, address) = client::connect(&arguments.server).await?;
+    let (stream, address) = connection::connect(&arguments.server).await?;
     // From here on a signal says goodbye first.
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
