@@ -27,6 +27,12 @@ const JUST_NOW: Duration = Duration::from_millis(10);
 /// For how long nobody must have done anything before it is said that nobody can. The kernel's own delays are shorter.
 const STILL_FOR: Duration = Duration::from_secs(1);
 
+/// Somebody who is at rest is about to wake up when such a socket holds something.
+const WAITS_FOR_A_READER: &[State] = &[State::Connected, State::Bound];
+
+/// The same, and what needs nobody: a connection that is being made or ended comes to its end by itself.
+const COMES_TO_ITS_END: &[State] = &[State::Connected, State::Bound, State::Other];
+
 impl Play {
     /// Waits until everything is at rest: no program is running or has unread data, and nothing was printed
     /// for `quiet`. A program that never rests is waited for no longer than `at_most`.
@@ -44,19 +50,21 @@ impl Play {
         let at_work = |processes: &Processes, program: &Program| {
             processes.time_at_work(&processes.family(program.pid))
         };
-        let processes = Processes::read();
-        let mut restless: Vec<(&Program, Duration)> = self
-            .programs
-            .values()
-            .map(|program| (program, at_work(&processes, program)))
-            .collect();
+        let mut restless: Option<Vec<(&Program, Duration)>> = None;
         while Instant::now() < deadline {
             let printed = self.recorder.last_output();
             let processes = Processes::read();
             let busy = |program: &Program| processes::any_busy(&processes.family(program.pid));
+            let restless = restless.get_or_insert_with(|| {
+                let programs = self.programs.values();
+                programs
+                    .map(|program| (program, at_work(&processes, program)))
+                    .collect()
+            });
             restless.retain(|(program, _)| busy(program));
-            let rests =
-                restless.is_empty() && !self.programs.values().any(busy) && !self.has_more_to_do();
+            let rests = restless.is_empty()
+                && !self.programs.values().any(busy)
+                && !self.has_more_to_do(WAITS_FOR_A_READER);
             // Twice in a row, so that a process between two states is not taken for one at rest.
             let silent_for = printed.max(began).elapsed();
             let silent = silent_for >= quiet || just_rested && printed < began;
@@ -69,7 +77,7 @@ impl Play {
             rested &= self.recorder.last_output() == printed;
         }
         let processes = Processes::read();
-        for (program, before) in restless {
+        for (program, before) in restless.unwrap_or_default() {
             let worked = at_work(&processes, program).saturating_sub(before);
             self.recorder.record(EventKind::NeverAtRest {
                 actor: program.actor.clone(),
@@ -94,13 +102,10 @@ impl Play {
 
     /// Returns when nothing more can happen by itself. Where that cannot be seen it never does.
     async fn come_to_a_standstill(&self) {
-        // A connection that is being made or ended comes to its end by itself, sooner or later.
-        let opens_or_ends = |state| state == State::Other;
         let mut since: Option<(Standstill, Instant)> = None;
         loop {
             tokio::time::sleep(STILL_FOR / 5).await;
-            if !self.sees_the_network() || self.has_more_to_do() || self.holds_octets(opens_or_ends)
-            {
+            if !self.sees_the_network() || self.has_more_to_do(COMES_TO_ITS_END) {
                 since = None;
                 continue;
             }
@@ -123,8 +128,9 @@ impl Play {
         }
     }
 
-    /// Whether something is on its way to programs that seem to be at rest.
-    fn has_more_to_do(&self) -> bool {
+    /// Whether something is on its way to programs that seem to be at rest: over a socket in one of these states, to a
+    /// terminal, or otherwise.
+    fn has_more_to_do(&self, states: &[State]) -> bool {
         if self.is_an_end_untold() || self.faults.are_pending() {
             return true;
         }
@@ -132,8 +138,7 @@ impl Play {
             return true;
         }
         // Unread data means that somebody is about to wake up, unless somebody is kept from reading.
-        self.sees_the_network()
-            && self.holds_octets(|state| matches!(state, State::Connected | State::Bound))
+        self.sees_the_network() && self.holds_octets(states)
     }
 
     /// Whether the sockets tell what is on its way: on a shared network the table holds everybody's, and who is paused
@@ -143,12 +148,12 @@ impl Play {
         self.job.seclusion.network && !someone_paused
     }
 
-    /// Whether a program's socket in such a state holds something that has not been read, or not been acknowledged.
-    fn holds_octets(&self, in_state: impl Fn(State) -> bool) -> bool {
+    /// Whether a program's socket in one of these states holds something that has not been read, or not been acknowledged.
+    fn holds_octets(&self, states: &[State]) -> bool {
         self.sockets().is_ok_and(|table| {
-            table
-                .iter()
-                .any(|socket| in_state(socket.state) && socket.queued > 0 && !self.is_ours(socket))
+            table.iter().any(|socket| {
+                states.contains(&socket.state) && socket.queued > 0 && !self.is_ours(socket)
+            })
         })
     }
 

@@ -7,6 +7,7 @@
 //! [`waits`], [`standstill`] and [`traffic`] read the kernel's tables, [`capture::listeners`] its sockets.
 
 pub mod cable;
+mod call;
 pub mod cgroup;
 pub mod interpreter;
 pub mod isolation;

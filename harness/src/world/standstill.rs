@@ -1,9 +1,10 @@
 //! Whether programs can do anything more by themselves: each of their threads is blocked in a system call that only
-//! somebody else can end (proc(5), `/proc/PID/task/TID/syscall`).
+//! somebody else can end (module `call`).
 //!
 //! Who waits with a time limit, or has asked for a timer or an alarm, may go on by themselves and is not at a standstill.
 //! Neither is anybody of whom the kernel does not tell enough: waiting longer than needed is the harmless mistake.
 
+use super::call::{Call, Doing};
 use super::processes::numbered;
 use crate::sys;
 use nix::libc;
@@ -46,10 +47,10 @@ fn look_at(pid: u32, switches: &mut Vec<(u32, u64)>) -> Option<()> {
         }
         let count = |name| field(name)?.parse::<u64>().ok();
         let switched = count("voluntary_ctxt_switches:")? + count("nonvoluntary_ctxt_switches:")?;
-        let call = std::fs::read_to_string(format!("{folder}/syscall")).ok()?;
         let waits_for_ever = |descriptor: u64| has_no_time_limit(pid, descriptor);
-        if !Call::parse(&call)?.only_others_can_end(waits_for_ever) {
-            return None;
+        match Doing::of(&folder)? {
+            Doing::Call(call) if call.only_others_can_end(waits_for_ever) => {}
+            _ => return None,
         }
         switches.push((thread, switched));
     }
@@ -90,25 +91,7 @@ fn has_no_time_limit(pid: u32, descriptor: u64) -> bool {
     limit.is_some_and(|limit| limit.num_microseconds() == 0)
 }
 
-/// A system call that a thread is blocked in.
-#[derive(Debug, PartialEq, Eq)]
-struct Call {
-    number: i64,
-    arguments: [u64; 6],
-}
-
 impl Call {
-    /// `45 0x3 0x7f… 0x400 0x0 0x0 0x0 0x7ffd… 0x7f…`; none for a thread that is not in a system call.
-    fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace();
-        let number = words.next()?.parse().ok().filter(|number| *number >= 0)?;
-        let mut arguments = [0; 6];
-        for argument in &mut arguments {
-            *argument = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
-        }
-        Some(Call { number, arguments })
-    }
-
     /// Whether it lasts until somebody else does something. `waits_for_ever` is asked about a descriptor.
     fn only_others_can_end(&self, waits_for_ever: impl Fn(u64) -> bool) -> bool {
         let [first, second, third, fourth, fifth, _] = self.arguments;
@@ -167,9 +150,10 @@ mod tests {
     use std::process::Command;
 
     fn ends_by_others_only(number: i64, arguments: &str) -> bool {
-        let text = format!("{number} {arguments} 0x7ffd0 0x7f00");
-        let call = Call::parse(&text).expect("it is a call");
-        call.only_others_can_end(|descriptor| descriptor == 3)
+        match Doing::parse(&format!("{number} {arguments} 0x7ffd0 0x7f00")) {
+            Some(Doing::Call(call)) => call.only_others_can_end(|descriptor| descriptor == 3),
+            other => panic!("this is a call: {other:?}"),
+        }
     }
 
     #[test]
@@ -206,8 +190,6 @@ mod tests {
             let found = ends_by_others_only(number, arguments);
             assert_eq!(found, expected, "{number} {arguments}");
         }
-        assert_eq!(Call::parse("running"), None);
-        assert_eq!(Call::parse("-1 0x7ffd0 0x7f00"), None);
     }
 
     /// The kernel announces neither that a process is blocked nor that it is not.
@@ -242,9 +224,10 @@ mod tests {
             .spawn()
             .expect("sleep can be started");
         let asleep = || {
-            let text = std::fs::read_to_string(format!("/proc/{}/syscall", child.id()));
-            let call = Call::parse(&text.unwrap_or_default()).map(|call| call.number);
-            matches!(call, Some(libc::SYS_clock_nanosleep | libc::SYS_nanosleep))
+            let Some(Doing::Call(call)) = Doing::of(&format!("/proc/{}", child.id())) else {
+                return false;
+            };
+            matches!(call.number, libc::SYS_clock_nanosleep | libc::SYS_nanosleep)
         };
         if testing::shows_calls(&child) {
             wait_until(asleep);

@@ -1,6 +1,6 @@
-//! What a program that does nothing is waiting in: the system call its first thread is blocked in (proc(5),
-//! `/proc/PID/syscall`).
+//! What a program that does nothing is waiting in: the system call its first thread is blocked in (module `call`).
 
+use super::call::Doing;
 use nix::libc;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,21 +14,17 @@ pub fn of(family: &BTreeSet<u32>) -> Option<String> {
 }
 
 fn wait(pid: u32) -> Option<String> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
-    let mut words = text.split_whitespace();
-    let number: i64 = match words.next()? {
-        "running" => return Some("busy, not waiting".to_owned()),
-        number => number.parse().ok()?,
+    let call = match Doing::of(&format!("/proc/{pid}"))? {
+        Doing::Running => return Some("busy, not waiting".to_owned()),
+        Doing::Blocked => return None,
+        Doing::Call(call) => call,
     };
-    let first = words
-        .next()
-        .and_then(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok());
     let file = || {
-        let path = format!("/proc/{pid}/fd/{}", first.unwrap_or_default());
+        let path = format!("/proc/{pid}/fd/{}", call.arguments[0]);
         let target = std::fs::read_link(path).unwrap_or_default();
         kind_of(&target)
     };
-    let name = match number {
+    let name = match call.number {
         libc::SYS_read | libc::SYS_readv => format!("waiting in read for {}", file()),
         libc::SYS_write | libc::SYS_writev => format!("waiting in write to {}", file()),
         libc::SYS_recvfrom | libc::SYS_recvmsg | libc::SYS_recvmmsg => {

@@ -31,12 +31,9 @@ impl Watch {
         let tried = match isolation.level {
             // Nothing keeps programs from the evidence there, which has to be open while they run.
             Level::L0 => Err(OWN_NETWORK.to_owned()),
-            _ => trial::ask(PROBE_ARGUMENT, &isolation.seclusion).map_err(|error| match isolation
-                .seclusion
-                .network
-            {
-                true => error,
-                false => format!("{OWN_NETWORK}, or the right to capture on this one: {error}"),
+            _ if isolation.seclusion.network => trial::ask(PROBE_ARGUMENT, &isolation.seclusion),
+            _ => trial::ask(PROBE_ARGUMENT, &isolation.seclusion).map_err(|error| {
+                format!("{OWN_NETWORK}, or the right to capture on this one: {error}")
             }),
         };
         Watch {
