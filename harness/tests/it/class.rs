@@ -1,6 +1,6 @@
 //! Grading many submissions: what is kept, what is gone on with, what is refused.
 
-use crate::support::{Copy, copy, fixture, harness, has, has_netns};
+use crate::support::{Copy, Harness, copy, fixture, harness, has, has_netns};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -36,7 +36,7 @@ impl Class {
         self.home.path().join(path)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    fn command(&self, arguments: &[&str]) -> Harness {
         let mut command = harness(self.home.path());
         command
             .args(["grade", "class", "--scenarios", "scenarios"])

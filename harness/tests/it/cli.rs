@@ -8,7 +8,7 @@ use std::process::Output;
 use tempfile::TempDir;
 
 fn command(cwd: &Path, arguments: &[&str]) -> assert_cmd::Command {
-    let mut command = assert_cmd::Command::from_std(harness(cwd));
+    let mut command = assert_cmd::Command::from_std(harness(cwd).into_command());
     command.args(arguments);
     command
 }

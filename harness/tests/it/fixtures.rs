@@ -1,7 +1,7 @@
 //! Submissions in several styles that satisfy the sheet pass; those with one fault fail the one check that names
 //! it.
 
-use crate::support::{Checked, Copy, fixture, has, has_capture, has_netns, heavy, stable};
+use crate::support::{Alone, Checked, Copy, alone, fixture, has, has_capture, has_netns, stable};
 use harness::lab::{CHECKS, Exercise, Kind};
 use harness::scenario::Library;
 use serde_json::Value;
@@ -29,15 +29,16 @@ const VARIANTS: [(&str, &[&str]); 15] = [
     ("utf16", &["python3"]),
 ];
 
-/// Does something with each, several at a time: submissions mostly wait for what does not come, so that takes hardly
-/// longer than one.
-fn each<T: Sync, R: Send>(of: &[T], act: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    const AT_A_TIME: usize = 6;
+/// Does something with each, two at a time: each plays several scenes at once, and more of them would only be in each
+/// other's way on two cores.
+fn each<T: Sync, R: Send>(alone: &Alone, of: &[T], act: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    const AT_A_TIME: usize = 2;
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
+                alone.share();
                 while let Some((index, one)) = take(&next, of) {
                     let result = act(one);
                     done.lock().expect("nobody panicked").push((index, result));
@@ -91,12 +92,12 @@ fn every_submission_that_satisfies_the_sheet_passes() {
     if !has_netns() || !has_capture() {
         return;
     }
-    let _alone = heavy();
+    let alone = alone();
     let here: Vec<_> = VARIANTS
         .into_iter()
         .filter(|(_, programs)| has(programs))
         .collect();
-    let outcomes = each(&here, outcome_of_variant);
+    let outcomes = each(&alone, &here, outcome_of_variant);
     assert_nothing_wrong(&outcomes);
     if here.len() < VARIANTS.len() {
         return;
@@ -214,7 +215,7 @@ fn each_fault_fails_exactly_the_check_that_names_it() {
     if !has_netns() || !has_capture() {
         return;
     }
-    let _alone = heavy();
+    let alone = alone();
     let faults = faults();
     let folders = std::fs::read_dir(fixture("faulty"))
         .expect("the folder can be read")
@@ -226,7 +227,7 @@ fn each_fault_fails_exactly_the_check_that_names_it() {
         .into_iter()
         .filter(|(folder, _)| has(&programs_of(folder)))
         .collect();
-    let outcomes = each(&here, outcome_of_fault);
+    let outcomes = each(&alone, &here, outcome_of_fault);
     assert_nothing_wrong(&outcomes);
     if here.len() == all {
         let reports: Vec<(&str, &Checked)> = here

@@ -1,9 +1,12 @@
 //! What the tests share: running the harness on a copy of a fixture, and what is needed for it.
 
 use serde_json::Value;
+use std::cell::Cell;
 use std::io::Write as _;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tempfile::TempDir;
 
 /// The repository's root.
@@ -20,16 +23,102 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The harness's command, in a folder of the test's own.
-pub(crate) fn harness(cwd: &Path) -> Command {
+/// The harness's command, in a folder of the test's own. Waits while a test has the machine to itself.
+pub(crate) fn harness(cwd: &Path) -> Harness {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
     command.current_dir(cwd);
-    command
+    Harness {
+        command,
+        _beside: Beside::others(),
+    }
+}
+
+/// A command beside which no test takes most of the machine, as long as this is there.
+pub(crate) struct Harness {
+    command: Command,
+    _beside: Option<Beside>,
+}
+
+impl Harness {
+    /// The command alone: for what takes next to nothing of the machine.
+    pub(crate) fn into_command(self) -> Command {
+        self.command
+    }
+}
+
+impl Deref for Harness {
+    type Target = Command;
+
+    fn deref(&self) -> &Command {
+        &self.command
+    }
+}
+
+impl DerefMut for Harness {
+    fn deref_mut(&mut self) -> &mut Command {
+        &mut self.command
+    }
+}
+
+/// Who uses the machine: many tests at a time, or one that takes most of it and would take it from the others.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+thread_local! {
+    /// Whether this thread need not ask for its share of the machine.
+    static HAS_A_SHARE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A share of the machine, for as long as it is there.
+struct Beside {
+    _shared: RwLockReadGuard<'static, ()>,
+}
+
+impl Beside {
+    /// Nothing, if the thread has its share already.
+    fn others() -> Option<Self> {
+        if HAS_A_SHARE.get() {
+            return None;
+        }
+        // A test that has failed leaves nothing behind.
+        let shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        HAS_A_SHARE.set(true);
+        Some(Beside { _shared: shared })
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        HAS_A_SHARE.set(false);
+    }
+}
+
+/// For tests that take most of the machine: no other one runs the harness, as long as this is there.
+pub(crate) fn alone() -> Alone {
+    let machine = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+    HAS_A_SHARE.set(true);
+    Alone { _machine: machine }
+}
+
+pub(crate) struct Alone {
+    _machine: RwLockWriteGuard<'static, ()>,
+}
+
+impl Alone {
+    /// Lets the calling thread take part, too.
+    pub(crate) fn share(&self) {
+        HAS_A_SHARE.set(true);
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        HAS_A_SHARE.set(false);
+    }
 }
 
 /// The harness where namespaces are refused, as on some systems: in a user namespace that allows no network
 /// namespaces.
-pub(crate) fn harness_without_namespaces(copy: &Copy) -> Command {
+pub(crate) fn harness_without_namespaces(copy: &Copy) -> Harness {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "sh", "-c"]);
     command
@@ -37,7 +126,10 @@ pub(crate) fn harness_without_namespaces(copy: &Copy) -> Command {
         .arg("sh")
         .arg(env!("CARGO_BIN_EXE_harness"));
     command.current_dir(copy.home.path());
-    command
+    Harness {
+        command,
+        _beside: Beside::others(),
+    }
 }
 
 /// Whether everything named is on this machine; otherwise says so where nobody can miss it.
@@ -70,15 +162,6 @@ pub(crate) fn has_netns() -> bool {
 pub(crate) fn has_capture() -> bool {
     doctor().contains("\ncapture: granted")
         || skip("needs the right to capture in a network namespace (see `harness doctor`)")
-}
-
-/// For tests that take most of the machine: one at a time, as long as this is held.
-pub(crate) fn heavy() -> std::sync::MutexGuard<'static, ()> {
-    static HEAVY: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    // One that has failed leaves nothing behind.
-    HEAVY
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Whether cables can be laid here.
@@ -132,7 +215,7 @@ impl Copy {
         self.check_by(harness_without_namespaces(self), arguments)
     }
 
-    fn check_by(&self, mut harness: Command, arguments: &[&str]) -> Checked {
+    fn check_by(&self, mut harness: Harness, arguments: &[&str]) -> Checked {
         let output = harness
             .arg("check")
             .arg(&self.dir)

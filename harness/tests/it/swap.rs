@@ -1,6 +1,6 @@
 //! Which of the two programs to look at, found with a client and a server of the harness's own.
 
-use crate::support::{Copy, has, has_capture, has_netns, heavy, stable};
+use crate::support::{Copy, alone, has, has_capture, has_netns, stable};
 use harness::judge::Side;
 use harness::manifest::{self, Programs};
 use harness::understudy::{Dialect, End, Part};
@@ -51,7 +51,7 @@ fn the_harness_s_own_programs_satisfy_the_sheet_together() {
     if !has_netns() || !has_capture() {
         return;
     }
-    let _alone = heavy();
+    let _alone = alone();
     for end in [End::Newline, End::Nothing] {
         let copy = own_pair(end);
         let checked = copy.check(&[]);

@@ -565,7 +565,7 @@ fn a_build_leaves_no_daemon_where_anything_contains_it() {
 
 #[test]
 fn three_hundred_scenarios_have_networks_of_their_own_at_once() {
-    let _alone = crate::support::heavy();
+    let _alone = crate::support::alone();
     const ALL: usize = 300;
     /// So many come to life at the same time, as a machine with two cores can take; each is the home of a check.
     const WAVE: [&str; 10] = [

@@ -1,7 +1,7 @@
 //! The wire as a witness: what is kept of it, what is told of it, and what is left open when it cannot be watched or not
 //! all of it was seen.
 
-use crate::support::{Copy, has, has_capture, has_netns};
+use crate::support::{Copy, alone, has, has_capture, has_netns};
 use capture::source::file::FileSource;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -152,6 +152,7 @@ fn a_flood_is_kept_within_bounds_and_leaves_the_wire_undecided() {
     if !has(&["python3"]) || !has_netns() || !has_capture() {
         return;
     }
+    let _alone = alone();
     let server = "import socket\ns = socket.create_server(('127.0.0.1', 20002))\nprint('ready', flush=True)\nwhile True:\n    \
                   c, _ = s.accept()\n    print(c.recv(100))\n    c.sendall(b'hello')\n    while c.recv(1 << 20):\n        pass\n    c.close()\n";
     let client = "import socket\nc = socket.create_connection(('127.0.0.1', 20002))\nc.sendall(b'hi')\nprint(c.recv(100))\n\
