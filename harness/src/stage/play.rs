@@ -616,11 +616,14 @@ impl Play {
         let Some(server) = self.programs.get(SERVER) else {
             return Ok(Vec::new());
         };
-        let inodes = processes::socket_inodes(&processes::Processes::read().family(server.pid));
         let mut found: Vec<_> = listeners::table()?
             .into_iter()
             .filter(Socket::awaits_peers)
             .collect();
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let inodes = processes::socket_inodes(&processes::Processes::read().family(server.pid));
         // In a network of its own, whatever listens before the first client is the server's, even when a process
         // that left the family holds it.
         let alone = self.programs.len() == 1;
@@ -718,15 +721,20 @@ impl Play {
         };
         let deadline = Instant::now() + within;
         while !self.has_ended(actor) && Instant::now() < deadline && !enough(self) {
-            let inodes =
-                processes::socket_inodes(&processes::Processes::read().family(program.pid));
-            let connected = |socket: &Socket| {
+            let mut connected = self.sockets()?;
+            connected.retain(|socket| {
                 Transport::from(socket.transport) == Transport::Tcp
                     && socket.state == State::Connected
-                    && inodes.contains(&socket.inode)
-            };
-            if self.sockets()?.iter().any(connected) {
-                break;
+            });
+            if !connected.is_empty() {
+                let family = processes::Processes::read().family(program.pid);
+                let inodes = processes::socket_inodes(&family);
+                if connected
+                    .iter()
+                    .any(|socket| inodes.contains(&socket.inode))
+                {
+                    break;
+                }
             }
             // The kernel announces no connection to a bystander.
             tokio::time::sleep(GLANCE).await;

@@ -46,24 +46,35 @@ impl Play {
             .take()
             .is_some_and(|at| at.elapsed() <= JUST_NOW && printed < at && quiet <= REST);
         let mut rested = just_rested;
+        let busy = |processes: &Processes, program: &Program| {
+            processes.any_busy(&processes.family(program.pid))
+        };
         // Who was busy each time it was looked, and how long they had been at work before.
         let at_work = |processes: &Processes, program: &Program| {
             processes.time_at_work(&processes.family(program.pid))
         };
-        let mut restless: Option<Vec<(&Program, Duration)>> = None;
-        while Instant::now() < deadline {
+        let processes = Processes::read();
+        let mut restless: Vec<(&Program, Duration)> = self
+            .programs
+            .values()
+            .map(|program| (program, at_work(&processes, program)))
+            .collect();
+        loop {
+            let printed = self.recorder.last_output();
+            if !(just_rested && printed < began) {
+                // Before it has been silent for so long a look only tells who never rests. In the end two are needed.
+                let nearly_silent = printed.max(began) + quiet - AGAIN.min(quiet);
+                let next = nearly_silent.min(Instant::now() + REST);
+                tokio::time::sleep_until(next.min(deadline)).await;
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
             let printed = self.recorder.last_output();
             let processes = Processes::read();
-            let busy = |program: &Program| processes::any_busy(&processes.family(program.pid));
-            let restless = restless.get_or_insert_with(|| {
-                let programs = self.programs.values();
-                programs
-                    .map(|program| (program, at_work(&processes, program)))
-                    .collect()
-            });
-            restless.retain(|(program, _)| busy(program));
+            restless.retain(|(program, _)| busy(&processes, program));
             let rests = restless.is_empty()
-                && !self.programs.values().any(busy)
+                && !(self.programs.values()).any(|program| busy(&processes, program))
                 && !self.has_more_to_do(WAITS_FOR_A_READER);
             // Twice in a row, so that a process between two states is not taken for one at rest.
             let silent_for = printed.max(began).elapsed();
@@ -77,7 +88,7 @@ impl Play {
             rested &= self.recorder.last_output() == printed;
         }
         let processes = Processes::read();
-        for (program, before) in restless.unwrap_or_default() {
+        for (program, before) in restless {
             let worked = at_work(&processes, program).saturating_sub(before);
             self.recorder.record(EventKind::NeverAtRest {
                 actor: program.actor.clone(),

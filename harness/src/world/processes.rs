@@ -17,6 +17,8 @@ pub struct Processes {
 struct Process {
     parent: u32,
     session: u32,
+    /// Of its first thread, as a letter (proc(5)).
+    state: char,
     threads: u64,
     /// Resident memory in pages, what it shares with others included.
     pages: u64,
@@ -39,6 +41,7 @@ impl Processes {
                     Process {
                         parent: fields.get(1)?.parse().ok()?,
                         session: fields.get(3)?.parse().ok()?,
+                        state: fields.first()?.chars().next()?,
                         threads: fields.get(17)?.parse().ok()?,
                         pages: fields.get(21)?.parse().ok()?,
                         ticks: number(11)?.saturating_add(number(12)?),
@@ -101,6 +104,16 @@ impl Processes {
         Duration::from_millis(ticks.saturating_mul(1_000 / TICKS_PER_SECOND))
     }
 
+    /// Whether any thread of these processes was running or about to run. One that waits for input, a socket, a
+    /// timer or SIGCONT, or has ended, was not.
+    pub fn any_busy(&self, pids: &BTreeSet<u32>) -> bool {
+        let busy = |state: char| matches!(state, 'R' | 'D');
+        pids.iter().any(|pid| match self.by_pid.get(pid) {
+            Some(process) if process.threads == 1 => busy(process.state),
+            _ => thread_states(*pid).any(busy),
+        })
+    }
+
     /// Everything that descends from `root`, and what shares its session; `root` included.
     pub fn family(&self, root: u32) -> BTreeSet<u32> {
         let mut family = BTreeSet::from([root]);
@@ -120,13 +133,6 @@ impl Processes {
             family.extend(more);
         }
     }
-}
-
-/// Whether any thread of these processes is running or about to run. One that waits for input, a socket, a
-/// timer or SIGCONT, or has ended, is not.
-pub fn any_busy(pids: &BTreeSet<u32>) -> bool {
-    let busy = |state: char| matches!(state, 'R' | 'D');
-    pids.iter().any(|pid| thread_states(*pid).any(busy))
 }
 
 /// Whether every thread of a process has ended; whether somebody has asked for its status does not matter.
