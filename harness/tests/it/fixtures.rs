@@ -29,10 +29,10 @@ const VARIANTS: [(&str, &[&str]); 15] = [
     ("utf16", &["python3"]),
 ];
 
-/// Does something with each, two at a time: each plays several scenes at once, and more of them would only be in each
-/// other's way on two cores.
+/// Does something with each, four at a time: each plays several scenes at once and then waits for the last of them, and more
+/// would only be in each other's way on two cores.
 fn each<T: Sync, R: Send>(alone: &Alone, of: &[T], act: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    const AT_A_TIME: usize = 2;
+    const AT_A_TIME: usize = 4;
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
