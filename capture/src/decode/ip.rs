@@ -56,6 +56,7 @@ pub(super) enum Ip<'a> {
 }
 
 /// Looks through the IP header in a frame.
+#[inline]
 pub(super) fn parse<'a>(frame: &Frame<'a>, start: IpStart) -> Result<Ip<'a>, Undecoded> {
     let octets = frame.octets.get(start.offset..).unwrap_or_default();
     let place = Place {
@@ -134,6 +135,7 @@ struct Place {
 type Stopped = Option<(ipv6_exts::HeaderSliceError, etherparse::err::Layer)>;
 
 impl Place {
+    #[inline]
     fn ipv4<'a>(
         self,
         octets: &'a [u8],

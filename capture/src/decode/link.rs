@@ -54,6 +54,7 @@ const MAX_8023_LEN: u16 = 1_500;
 ///
 /// # Errors
 /// When there is none, or the link is not understood.
+#[inline]
 pub fn find_ip(frame: &Frame<'_>) -> Result<IpStart, NotIp> {
     let octets = Octets {
         octets: frame.octets,
@@ -138,6 +139,7 @@ impl Octets<'_> {
     }
 
     /// Destination, source (six octets each), EtherType.
+    #[inline]
     fn ethernet(self) -> Result<IpStart, NotIp> {
         let ether_type = self.u16(12)?;
         // Only Linux's loopback interface has no addresses at all.
@@ -182,6 +184,7 @@ impl Octets<'_> {
     }
 
     /// What follows an EtherType, which begins at `next`.
+    #[inline]
     fn ether_type(self, ether_type: u16, next: usize, loopback: bool) -> Result<IpStart, NotIp> {
         let (mut ether_type, mut next) = (ether_type, next);
         loop {

@@ -55,6 +55,7 @@ impl Decoder {
     ///
     /// The fragments of a datagram are [`Outcome::Fragment`] but for the one that completes it, which is what the
     /// datagram is.
+    #[inline]
     pub fn decode<'a>(&'a mut self, frame: &Frame<'a>) -> Outcome<'a> {
         let start = match link::find_ip(frame) {
             Ok(start) => start,

@@ -25,48 +25,39 @@ const UDP_HEADER_LEN: usize = 8;
 const ICMP_HEADER_LEN: usize = 8;
 
 /// Decodes what IP carries.
+#[inline]
 pub(super) fn decode<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Outcome<'a> {
-    let outcome = match (inside.protocol, inside.src) {
+    match (inside.protocol, inside.src) {
         (TCP, _) => tcp(filter, inside),
         (UDP, _) => udp(filter, inside),
         (ICMP, IpAddr::V4(_)) | (ICMPV6, IpAddr::V6(_)) => icmp(filter, inside),
-        (other, _) => Err(NotLab::Filtered(Filtered::IpProtocol(other))),
-    };
-    match outcome {
-        Ok(packet) => Outcome::Lab(packet),
-        Err(NotLab::Filtered(why)) => Outcome::Filtered(why),
-        Err(NotLab::Undecoded(why)) => Outcome::Undecoded(why),
+        (other, _) => Outcome::Filtered(Filtered::IpProtocol(other)),
     }
-}
-
-/// Why it is none of the lab's.
-enum NotLab {
-    Filtered(Filtered),
-    Undecoded(Undecoded),
 }
 
 /// RFC 9293 §3.1.
-fn tcp<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Result<Packet<'a>, NotLab> {
-    let (src_port, dst_port) = ports(inside, Layer::Tcp, TCP_HEADER_LEN)?;
+#[inline]
+fn tcp<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Outcome<'a> {
+    let Some((src_port, dst_port)) = ports(inside) else {
+        return too_short(inside, Layer::Tcp, TCP_HEADER_LEN);
+    };
     if !filter.wants(src_port, dst_port) {
-        return Err(NotLab::Filtered(Filtered::TcpOtherPorts));
+        return Outcome::Filtered(Filtered::TcpOtherPorts);
     }
-    let header: &[u8; TCP_HEADER_LEN] = header(inside, Layer::Tcp)?;
+    let Some(header) = inside.octets.first_chunk::<TCP_HEADER_LEN>() else {
+        return too_short(inside, Layer::Tcp, TCP_HEADER_LEN);
+    };
     let number = |at: usize| {
         u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
     };
     let data_offset = header[12] >> 4;
     let header_len = usize::from(data_offset) * 4;
     if header_len < TCP_HEADER_LEN {
-        return Err(field(
-            inside,
-            Layer::Tcp,
-            "the data offset",
-            u64::from(data_offset),
-        ));
+        let data_offset = u64::from(data_offset);
+        return field(inside, Layer::Tcp, "the data offset", data_offset);
     }
     if header_len > inside.len {
-        return Err(too_short(inside, Layer::Tcp, header_len));
+        return too_short(inside, Layer::Tcp, header_len);
     }
     let flags = Flags(header[13]);
     let there = inside.octets.len().min(header_len);
@@ -82,14 +73,14 @@ fn tcp<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Result<Packet<'a>, NotLa
     if flags.has(Flags::SYN) {
         read_options(&mut segment, &inside.octets[TCP_HEADER_LEN..there]);
     }
-    Ok(packet(
+    packet(
         inside,
         (src_port, dst_port),
         Content::Segment(segment),
         &inside.octets[there..],
         inside.len - header_len,
         wrong_sum(inside, ChecksumOf::Tcp, inside.len, 16),
-    ))
+    )
 }
 
 /// Options: a kind, and but for the first two kinds a length that counts both (RFC 9293 §3.1).
@@ -114,36 +105,40 @@ fn read_options(segment: &mut Segment, options: &[u8]) {
 }
 
 /// RFC 768.
-fn udp<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Result<Packet<'a>, NotLab> {
-    let (src_port, dst_port) = ports(inside, Layer::Udp, UDP_HEADER_LEN)?;
+fn udp<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Outcome<'a> {
+    let Some((src_port, dst_port)) = ports(inside) else {
+        return too_short(inside, Layer::Udp, UDP_HEADER_LEN);
+    };
     if !filter.wants(src_port, dst_port) {
-        return Err(NotLab::Filtered(Filtered::UdpOtherPorts));
+        return Outcome::Filtered(Filtered::UdpOtherPorts);
     }
-    let header: &[u8; UDP_HEADER_LEN] = header(inside, Layer::Udp)?;
+    let Some(header) = inside.octets.first_chunk::<UDP_HEADER_LEN>() else {
+        return too_short(inside, Layer::Udp, UDP_HEADER_LEN);
+    };
     let len = match usize::from(u16::from_be_bytes([header[4], header[5]])) {
         // In a jumbogram (RFC 2675 §4), or left to the card.
         0 => inside.len,
         len if len < UDP_HEADER_LEN || len > inside.len => {
-            return Err(field(inside, Layer::Udp, "the length", len as u64));
+            return field(inside, Layer::Udp, "the length", len as u64);
         }
         len => len,
     };
     let end = inside.octets.len().min(len);
-    Ok(packet(
+    packet(
         inside,
         (src_port, dst_port),
         Content::Datagram,
         &inside.octets[UDP_HEADER_LEN..end],
         len - UDP_HEADER_LEN,
         wrong_sum(inside, ChecksumOf::Udp, len, 6),
-    ))
+    )
 }
 
 /// "Destination unreachable" of RFC 792 and RFC 4443 §3.1.
-fn icmp<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Result<Packet<'a>, NotLab> {
-    let about_other_things = || NotLab::Filtered(Filtered::Icmp);
+fn icmp<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Outcome<'a> {
+    let about_other_things = Outcome::Filtered(Filtered::Icmp);
     let (Some(&kind), Some(&code)) = (inside.octets.first(), inside.octets.get(1)) else {
-        return Err(too_short(inside, Layer::Icmp, ICMP_HEADER_LEN));
+        return too_short(inside, Layer::Icmp, ICMP_HEADER_LEN);
     };
     let reason = match (inside.protocol, kind) {
         (ICMP, 3) => match code {
@@ -161,19 +156,21 @@ fn icmp<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Result<Packet<'a>, NotL
             4 => UnreachableReason::Port,
             other => UnreachableReason::Other(other),
         },
-        _ => return Err(about_other_things()),
+        _ => return about_other_things,
     };
     let Some(quote) = inside.octets.get(ICMP_HEADER_LEN..) else {
-        return Err(too_short(inside, Layer::Icmp, ICMP_HEADER_LEN));
+        return too_short(inside, Layer::Icmp, ICMP_HEADER_LEN);
     };
     // As much of what could not be delivered as the sender of the message wanted to quote: at least its IP header
     // and eight octets (RFC 792), which hold both ports.
-    let (ip, _) = LaxIpSlice::from_slice(quote).map_err(|_| about_other_things())?;
+    let Ok((ip, _)) = LaxIpSlice::from_slice(quote) else {
+        return about_other_things;
+    };
     let payload = ip.payload();
     let (transport, header_len) = match payload.ip_number {
         ip_number::TCP => (Transport::Tcp, tcp_header_len(payload.payload)),
         ip_number::UDP => (Transport::Udp, UDP_HEADER_LEN),
-        _ => return Err(about_other_things()),
+        _ => return about_other_things,
     };
     let is_later_fragment = match &ip {
         LaxIpSlice::Ipv4(ipv4) => ipv4.header().fragments_offset().value() != 0,
@@ -181,14 +178,14 @@ fn icmp<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Result<Packet<'a>, NotL
         LaxIpSlice::Ipv6(ipv6) => ipv6.is_payload_fragmented(),
     };
     let Some([s1, s0, d1, d0]) = payload.payload.first_chunk() else {
-        return Err(about_other_things());
+        return about_other_things;
     };
     let (src_port, dst_port) = (
         u16::from_be_bytes([*s1, *s0]),
         u16::from_be_bytes([*d1, *d0]),
     );
     if is_later_fragment || !filter.wants(src_port, dst_port) {
-        return Err(about_other_things());
+        return about_other_things;
     }
     let unreachable = Unreachable {
         transport,
@@ -200,7 +197,7 @@ fn icmp<'a>(filter: &PortFilter, inside: &Inside<'a>) -> Result<Packet<'a>, NotL
     let wrong_ip = (inside.sums == Sums::IpWrong).then_some(ChecksumOf::Ip);
     // What it carries is a quote, which belongs to nobody's octets.
     let content = Content::Unreachable(unreachable);
-    Ok(packet(inside, (0, 0), content, &[], 0, wrong_ip))
+    packet(inside, (0, 0), content, &[], 0, wrong_ip)
 }
 
 /// The length of a quoted TCP header; its fixed part when the quote ends before it says more.
@@ -211,6 +208,7 @@ fn tcp_header_len(quoted: &[u8]) -> usize {
         .max(TCP_HEADER_LEN)
 }
 
+#[inline]
 fn packet<'a>(
     inside: &Inside<'a>,
     (src_port, dst_port): (u16, u16),
@@ -218,8 +216,8 @@ fn packet<'a>(
     payload: &'a [u8],
     payload_len: usize,
     wrong_checksum: Option<ChecksumOf>,
-) -> Packet<'a> {
-    Packet {
+) -> Outcome<'a> {
+    Outcome::Lab(Packet {
         src: SocketAddr::new(inside.src, src_port),
         dst: SocketAddr::new(inside.dst, dst_port),
         content,
@@ -228,33 +226,19 @@ fn packet<'a>(
         payload_kind: TextKind::of(payload),
         fragments: inside.fragments,
         wrong_checksum,
-    }
+    })
 }
 
 /// The two ports, with which both headers begin.
-fn ports(inside: &Inside<'_>, layer: Layer, header_len: usize) -> Result<(u16, u16), NotLab> {
-    match inside.octets.first_chunk() {
-        Some([s1, s0, d1, d0]) => Ok((
-            u16::from_be_bytes([*s1, *s0]),
-            u16::from_be_bytes([*d1, *d0]),
-        )),
-        None => Err(too_short(inside, layer, header_len)),
-    }
+fn ports(inside: &Inside<'_>) -> Option<(u16, u16)> {
+    let [s1, s0, d1, d0] = *inside.octets.first_chunk()?;
+    Some((u16::from_be_bytes([s1, s0]), u16::from_be_bytes([d1, d0])))
 }
 
-fn header<'a, const LEN: usize>(
-    inside: &Inside<'a>,
-    layer: Layer,
-) -> Result<&'a [u8; LEN], NotLab> {
-    inside
-        .octets
-        .first_chunk()
-        .ok_or_else(|| too_short(inside, layer, LEN))
-}
-
-fn too_short(inside: &Inside<'_>, layer: Layer, required: usize) -> NotLab {
+#[cold]
+fn too_short<'a>(inside: &Inside<'_>, layer: Layer, required: usize) -> Outcome<'a> {
     let had = inside.octets.len();
-    NotLab::Undecoded(Undecoded {
+    Outcome::Undecoded(Undecoded {
         layer,
         offset: inside.offset,
         problem: Problem::TooShort {
@@ -266,8 +250,9 @@ fn too_short(inside: &Inside<'_>, layer: Layer, required: usize) -> NotLab {
     })
 }
 
-fn field(inside: &Inside<'_>, layer: Layer, field: &'static str, value: u64) -> NotLab {
-    NotLab::Undecoded(Undecoded {
+#[cold]
+fn field<'a>(inside: &Inside<'_>, layer: Layer, field: &'static str, value: u64) -> Outcome<'a> {
+    Outcome::Undecoded(Undecoded {
         layer,
         offset: inside.offset,
         problem: Problem::Field { field, value },

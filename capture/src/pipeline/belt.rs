@@ -4,8 +4,9 @@
 
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
-/// Loads on their way at most. They are large, so that stages do not wake one another all the time.
-const LOADS: usize = 2;
+/// Loads on their way at most. They are large, so that stages do not wake one another all the time, and more than one or
+/// two, so that a stage has something to do while the one before waits for a processor.
+const LOADS: usize = 8;
 
 /// What is carried.
 pub(super) trait Load: Default + Send {

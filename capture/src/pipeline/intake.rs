@@ -31,6 +31,7 @@ impl Intake {
     }
 
     /// What of the lab's is in a frame.
+    #[inline]
     pub(super) fn take<'a>(&'a mut self, frame: &Frame<'a>) -> Option<Packet<'a>> {
         self.counts.frames += 1;
         match self.decoder.decode(frame) {

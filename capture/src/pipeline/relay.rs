@@ -22,7 +22,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::thread::{self, ScopedJoinHandle};
 
 /// Packets in a batch at most. Waking the next stage takes as long as a dozen of them, so it is done seldom.
-const PACKETS: usize = 4096;
+const PACKETS: usize = 2048;
 /// Octets after which a batch is handed over.
 const OCTETS: usize = 1 << 20;
 

@@ -24,8 +24,7 @@ pub use damage::{Damage, DamageProblem, LooksLike};
 
 use crate::frame::{Frame, LinkType};
 use crate::time::Timestamp;
-use pcap_parser::nom;
-use pcap_parser::{PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified};
+use pcap_parser::PcapHeader;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
@@ -38,8 +37,6 @@ pub const MAX_FRAME_LEN: u32 = 262_144;
 
 /// The global header of a pcap file.
 const PCAP_HEADER_LEN: usize = 24;
-/// The two halves of a capture length in a pcap record: after two numbers of 32 bits for the time.
-const PCAP_CAPLEN: Range<usize> = 8..12;
 
 /// Reads the frames of a capture file, in order.
 pub struct FileSource {
@@ -80,6 +77,13 @@ enum PcapOrder {
     Modified,
 }
 
+/// The header of a pcap record.
+struct Record {
+    time: Timestamp,
+    caplen: u32,
+    wire_len: u32,
+}
+
 /// Where in the window a frame was found.
 struct Found {
     /// All the octets of its record or block.
@@ -117,15 +121,12 @@ impl FileSource {
     ///
     /// # Errors
     /// When the file is damaged. Everything before the damage was delivered, nothing after it is read.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, Damage> {
         let found = match self.find() {
             Ok(Some(found)) => found,
             over_or_damaged => {
-                let pcapng = match std::mem::replace(&mut self.format, Format::Unread) {
-                    Format::Pcapng(pcapng) | Format::Over(pcapng) => pcapng,
-                    Format::Unread | Format::Pcap(_) => pcapng::Pcapng::default(),
-                };
-                self.format = Format::Over(pcapng);
+                self.end();
                 return over_or_damaged.map(|_| None);
             }
         };
@@ -162,6 +163,16 @@ impl FileSource {
         }
     }
 
+    /// Nothing is read any more.
+    fn end(&mut self) {
+        let pcapng = match std::mem::replace(&mut self.format, Format::Unread) {
+            Format::Pcapng(pcapng) | Format::Over(pcapng) => pcapng,
+            Format::Unread | Format::Pcap(_) => pcapng::Pcapng::default(),
+        };
+        self.format = Format::Over(pcapng);
+    }
+
+    #[inline]
     fn find(&mut self) -> Result<Option<Found>, Damage> {
         self.window.consume(std::mem::take(&mut self.lent));
         if let Format::Unread = self.format {
@@ -262,54 +273,64 @@ impl Pcap {
         }
     }
 
+    /// The header of the record that begins here: by hand, since it is read for every frame, and four numbers are all
+    /// there is to it.
+    fn record(self, octets: &[u8]) -> Option<Record> {
+        let (numbers, _) = octets.get(..self.header_len())?.as_chunks();
+        let &[seconds, fraction, caplen, wire_len, ..] = numbers else {
+            return None;
+        };
+        let number = |octets| match self.order {
+            PcapOrder::Lower | PcapOrder::Modified => u32::from_le_bytes(octets),
+            PcapOrder::Higher => u32::from_be_bytes(octets),
+        };
+        // At most 2³² seconds and 2³² fractions: together less than 2⁶³ nanoseconds.
+        let nanos = u64::from(number(seconds)) * 1_000_000_000
+            + u64::from(number(fraction)) * self.nanos_per_fraction;
+        let caplen = number(caplen);
+        Some(Record {
+            time: Timestamp::from_nanos(nanos),
+            caplen,
+            // Some programs have written the lengths the wrong way round.
+            wire_len: number(wire_len).max(caplen),
+        })
+    }
+
+    #[inline]
     fn find(self, window: &mut Window) -> Result<Option<Found>, Damage> {
+        let begin = self.header_len();
         loop {
             let octets = window.octets();
-            let parsed = match self.order {
-                PcapOrder::Lower => parse_pcap_frame(octets),
-                PcapOrder::Higher => parse_pcap_frame_be(octets),
-                PcapOrder::Modified => parse_pcap_frame_modified(octets),
-            };
-            match parsed {
-                Ok((_, record)) if record.caplen <= MAX_FRAME_LEN => {
-                    let begin = self.header_len();
-                    let end = begin + record.data.len();
-                    // At most 2³² seconds and 2³² fractions: together less than 2⁶³ nanoseconds.
-                    let nanos = u64::from(record.ts_sec) * 1_000_000_000
-                        + u64::from(record.ts_usec) * self.nanos_per_fraction;
-                    return Ok(Some(Found {
-                        len: end,
-                        octets: begin..end,
-                        time: Some(Timestamp::from_nanos(nanos)),
-                        link: self.link,
-                        // Some programs have written the lengths the wrong way round.
-                        wire_len: record.origlen.max(record.caplen),
-                        comment: None,
-                    }));
-                }
-                Ok(_) | Err(nom::Err::Incomplete(_)) => {
-                    if !self.fill_record(window)? {
-                        return Ok(None);
-                    }
-                }
-                Err(_) => return Err(damage(window, DamageProblem::Contents("a packet"))),
+            if let Some(record) = self.record(octets)
+                && record.caplen <= MAX_FRAME_LEN
+                && begin + record.caplen as usize <= octets.len()
+            {
+                let end = begin + record.caplen as usize;
+                return Ok(Some(Found {
+                    len: end,
+                    octets: begin..end,
+                    time: Some(record.time),
+                    link: self.link,
+                    wire_len: record.wire_len,
+                    comment: None,
+                }));
+            }
+            if !self.fill_record(window)? {
+                return Ok(None);
             }
         }
     }
 
     /// Reads on until the next record is there; says whether there is one.
+    #[cold]
     fn fill_record(self, window: &mut Window) -> Result<bool, Damage> {
         if !fill(window, 1)? {
             return Ok(false);
         }
         let header_len = self.header_len();
         need(window, header_len, "the header of a packet")?;
-        let mut caplen = [0; 4];
-        caplen.copy_from_slice(&window.octets()[PCAP_CAPLEN]);
-        let caplen = match self.order {
-            PcapOrder::Higher => u32::from_be_bytes(caplen),
-            PcapOrder::Lower | PcapOrder::Modified => u32::from_le_bytes(caplen),
-        };
+        let record = self.record(window.octets());
+        let caplen = record.map_or(0, |record| record.caplen);
         if caplen > MAX_FRAME_LEN {
             return Err(damage(window, too_long("a packet", caplen)));
         }

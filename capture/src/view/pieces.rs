@@ -3,6 +3,8 @@
 //! A text is a chain of pieces, all equally long. Pieces that a text no longer needs are the first that another gets: they
 //! are still in the processor's cache, and nothing is ever moved because a text has grown.
 
+use std::hint::black_box;
+
 /// Octets of memory that a piece takes: four cache lines.
 const PIECE: usize = 256;
 /// Octets of text that fit into one: what its place in the chain leaves.
@@ -57,6 +59,13 @@ impl Pieces {
             piece.octets[start..start + part].copy_from_slice(&octets[..part]);
             chain.len += part;
             octets = &octets[part..];
+        }
+    }
+
+    /// Has the processor fetch the end of a text, to which something will soon be appended.
+    pub(super) fn fetch(&self, chain: &Chain) {
+        if let Some(piece) = self.all.get(chain.last as usize) {
+            black_box(piece.octets[chain.len % ROOM]);
         }
     }
 

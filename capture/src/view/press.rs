@@ -9,6 +9,8 @@ use std::ops::Range;
 
 /// A sheet with so much text is full.
 const AMOUNT: usize = 256 << 10;
+/// So many tasks are looked at together before they are done.
+const AHEAD: usize = 16;
 /// Texts that are handed on at a time at most: Linux takes no more of them in one call.
 const MOST_TEXTS: usize = 1_024;
 
@@ -125,6 +127,18 @@ impl Printer {
         }
     }
 
+    /// Has the processor fetch the shelves of the next tasks, all at the same time. They are all over the memory, so it
+    /// would wait for each one otherwise.
+    fn fetch(&self, tasks: &[Task]) {
+        for task in tasks.iter().take(AHEAD) {
+            if let Task::Keep { shelf, .. } = *task
+                && let Some(shelf) = self.shelves.get(shelf as usize)
+            {
+                self.pieces.fetch(shelf);
+            }
+        }
+    }
+
     /// Writes what is ready; `sheet` is the text of the sheet.
     fn hand_on(&mut self, sheet: &[u8]) -> io::Result<()> {
         let mut ready = std::mem::take(&mut self.ready);
@@ -154,7 +168,10 @@ impl Press for Printer {
             end += len;
             start..end
         };
-        for task in &sheet.tasks {
+        for (place, task) in sheet.tasks.iter().enumerate() {
+            if place.is_multiple_of(AHEAD) {
+                self.fetch(&sheet.tasks[place..]);
+            }
             match *task {
                 Task::Write { len } => self.ready.push(Text::OfSheet(next(len))),
                 Task::Keep { shelf, len } => {
