@@ -1,7 +1,9 @@
 //! The real programs, talking to each other over pipes, terminals and loopback.
 
 mod actors;
+mod fire;
 mod history;
+mod load;
 mod sys;
 mod window;
 
@@ -224,6 +226,16 @@ async fn who_never_logs_in_is_sent_away_and_who_has_may_be_silent() {
         .await
         .expect("an orderly end");
     assert_eq!(heard, "BYE you did not log in in time\n");
+    // One who keeps sending something that is no login gains no time by it.
+    let mut busy = tokio::net::TcpStream::connect(address).await.expect("open");
+    let start = tokio::time::Instant::now();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"BYE you did not log in in time\n") {
+        busy.write_all(b"L").await.expect("connected");
+        let second = std::time::Duration::from_secs(1);
+        let _ = tokio::time::timeout(second, busy.read_buf(&mut heard)).await;
+        assert!(start.elapsed() < ex8_chat_room::server::LOGIN_TIME * 2);
+    }
     member.write_all(b"LOGIN Eve\n").await.expect("connected");
     let mut answer = [0; 7];
     member
