@@ -203,6 +203,8 @@ impl<S: Sink> Hall<S> {
         Reply::Bye("the server is shutting down".into()).encode(&mut goodbye);
         for outbox in self.outboxes.values_mut() {
             outbox.close(&goodbye);
+            // Now, and not only when it is its turn: there may be thousands, and little time.
+            let _ = outbox.flush();
         }
     }
 

@@ -114,12 +114,15 @@ pub async fn run(
             (stream, _) = persist(|| listener.accept(), complain) => admit(stream, &hall, &connections),
             () = &mut shutdown => break,
         }
+        // Those who are in come before the next newcomer, or a flood would hold them up.
+        yield_now().await;
     }
     drop(listener);
     // Wakes every connection, with the goodbye as its last line.
     lock(&hall).close();
     connections.close();
-    connections.wait().await;
+    // Each has that long for its farewell, but if they are many the last ones begin late.
+    let _ = timeout(FAREWELL_TIME, connections.wait()).await;
 }
 
 /// Accepts until it works, and says once what is in the way.

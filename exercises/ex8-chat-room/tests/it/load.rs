@@ -5,8 +5,9 @@
 
 use std::{
     cell::Cell,
+    io,
     net::SocketAddr,
-    rc::Rc,
+    rc::{Rc, Weak},
     time::{Duration, Instant},
 };
 
@@ -15,7 +16,7 @@ use ex8_chat_room::lines::LineBuffer;
 use ex8_chat_room::message::MAX_REPLY_LEN;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream, tcp::OwnedWriteHalf},
+    net::{TcpSocket, TcpStream},
     sync::Notify,
     task::{JoinSet, spawn_local},
 };
@@ -37,7 +38,8 @@ struct Shared {
 /// Members in a room that nobody else talks in.
 pub(crate) struct Crowd {
     shared: Rc<Shared>,
-    writers: Vec<OwnedWriteHalf>,
+    /// Each is closed by its listener when the server has closed, as a good client does.
+    streams: Vec<Weak<TcpStream>>,
     listeners: JoinSet<String>,
     /// Lines each talker has said.
     said: Vec<u32>,
@@ -62,7 +64,7 @@ impl Crowd {
             heard: Box::new(heard),
         });
         let mut listeners = JoinSet::new();
-        let mut writers = Vec::with_capacity(members);
+        let mut streams = Vec::with_capacity(members);
         for batch in (0..members).collect::<Vec<_>>().chunks(AT_ONCE) {
             let mut logins = Vec::new();
             for &id in batch {
@@ -71,15 +73,15 @@ impl Crowd {
             }
             for (&id, login) in batch.iter().zip(logins) {
                 let (stream, octets) = login.await.expect("welcomed");
-                let (reader, writer) = stream.into_split();
-                writers.push(writer);
+                let stream = Rc::new(stream);
+                streams.push(Rc::downgrade(&stream));
                 let talker = (id < talkers).then_some(id);
-                listeners.spawn_local(listen(reader, octets, talker, Rc::clone(&shared)));
+                listeners.spawn_local(listen(stream, octets, talker, Rc::clone(&shared)));
             }
         }
         Self {
             shared,
-            writers,
+            streams,
             listeners,
             said: vec![0; talkers],
         }
@@ -92,14 +94,22 @@ impl Crowd {
         let time = self.shared.start.elapsed().as_micros();
         let line = format!("SAY {talker} {number} {time} ");
         let line = format!("{line:x<len$}\n");
-        let written = self.writers[talker].write_all(line.as_bytes()).await;
-        written.expect("the server reads");
+        let stream = self.streams[talker].upgrade().expect("connected");
+        let mut unsent = line.as_bytes();
+        while !unsent.is_empty() {
+            stream.writable().await.expect("connected");
+            match stream.try_write(unsent) {
+                Ok(len) => unsent = &unsent[len..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => panic!("the server does not read: {error}"),
+            }
+        }
     }
 
     /// Lines that have to arrive for all that has been said.
     fn due(&self) -> u64 {
         let said: u64 = self.said.iter().map(|&said| u64::from(said)).sum();
-        said * (self.writers.len() as u64 - 1)
+        said * (self.streams.len() as u64 - 1)
     }
 
     /// Waits until everybody has got everything that has been said.
@@ -119,9 +129,7 @@ impl Crowd {
 
     /// Waits until everybody's connection has ended; returns everybody's last line.
     pub(crate) async fn last_lines(self) -> Vec<String> {
-        let last = self.listeners.join_all().await;
-        drop(self.writers);
-        last
+        self.listeners.join_all().await
     }
 }
 
@@ -153,7 +161,7 @@ pub(crate) async fn log_in(
 
 /// Checks every line until the connection ends; returns the last.
 async fn listen(
-    mut reader: tokio::net::tcp::OwnedReadHalf,
+    stream: Rc<TcpStream>,
     octets: BytesMut,
     talker: Option<usize>,
     shared: Rc<Shared>,
@@ -189,9 +197,14 @@ async fn listen(
             shared.enough.notify_one();
         }
         lines.input().reserve(4096);
-        match reader.read_buf(lines.input()).await {
+        let read = match stream.readable().await {
+            Ok(()) => stream.try_read_buf(lines.input()),
+            Err(error) => Err(error),
+        };
+        match read {
             Ok(0) => return last,
             Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return format!("{last} ({error})"),
         }
     }
