@@ -59,7 +59,7 @@ const FULL: Scale = Scale {
     members: 10_000,
     talkers: 100,
     time: Duration::from_secs(10),
-    rounds: 3,
+    rounds: 2,
 };
 
 /// `cargo test --all-targets` runs this too, and wants to know only whether it works.
