@@ -106,7 +106,7 @@ fn start_ours() -> SocketAddr {
             let bind = "127.0.0.1:0".parse().expect("an address");
             let listener = ex8_chat_room::server::bind(&bind).expect("a port");
             let _ = started.send(listener.local_addr().expect("bound"));
-            ex8_chat_room::server::run(listener, |_| {}, std::future::pending()).await;
+            ex8_chat_room::server::run(listener, MEMBERS * 2, |_| {}, std::future::pending()).await;
         });
     });
     address.recv().expect("the server starts")

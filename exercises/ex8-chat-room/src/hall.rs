@@ -8,9 +8,14 @@
 //! **Who does not read:** when the kernel takes no more for a member and [`OUTBOX_LIMIT`] octets
 //! wait, the member is removed and the room is told. Nobody waits for it.
 
+//!
+//! **Who does not log in:** keeps a seat only as long as nobody else wants it. When all are taken, the
+//! connection that has been without a name for longest is sent away for a new one, so that a flood of
+//! silent connections locks nobody out. A member's seat is never given away.
+
 use std::{
-    collections::{BTreeMap, VecDeque},
-    io,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt, io,
     sync::Arc,
 };
 
@@ -26,27 +31,67 @@ use crate::{
 /// Most octets that wait in the server for one member, on top of what the kernel holds.
 pub const OUTBOX_LIMIT: usize = 1024 * 1024;
 
-/// Most connections at once, members and guests.
+/// Most connections at once, members and guests, unless told otherwise.
 pub const MAX_CONNECTIONS: usize = 1000;
 
 /// An emptied outbox larger than this gives its memory back.
 const KEEP: usize = 64 * 1024;
 
+/// Where an outbox is emptied into: a connection, or what a test has in its place.
+pub trait Sink {
+    /// Takes as many octets as it can without waiting.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if it can take none now; anything else if it is broken.
+    fn try_write(&self, octets: &[u8]) -> io::Result<usize>;
+}
+
+impl Sink for TcpStream {
+    fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
+        TcpStream::try_write(self, octets)
+    }
+}
+
+/// What the server's own output is told. `Display` gives it as one line.
+#[derive(Debug)]
+pub enum Entry<'a> {
+    /// A notice or a line, once, however many get it.
+    Told(&'a Reply),
+    /// There are no means for another connection, and why. Those that are there go on.
+    CannotAccept(&'a io::Error),
+}
+
+impl fmt::Display for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Told(reply) => reply.fmt(f),
+            Self::CannotAccept(why) => {
+                write!(f, "Nobody else can connect for the moment: {why}")
+            }
+        }
+    }
+}
+
 /// The room and everyone's outbox.
-pub struct Hall {
+pub struct Hall<S = TcpStream> {
     room: Room,
-    outboxes: BTreeMap<MemberId, Outbox>,
+    outboxes: BTreeMap<MemberId, Outbox<S>>,
+    /// Those who have not logged in, in the order they came.
+    guests: BTreeSet<MemberId>,
+    max_connections: usize,
     next_id: u64,
-    log: Box<dyn FnMut(&Reply) + Send>,
+    log: Box<dyn FnMut(Entry<'_>) + Send>,
     /// The encoded reply under way; kept for its memory.
     encoded: Vec<u8>,
 }
 
 /// What one connection still has to get.
-struct Outbox {
+struct Outbox<S> {
     octets: BytesMut,
-    stream: Arc<TcpStream>,
+    sink: Arc<S>,
     wake: Arc<Notify>,
+    /// Something did not fit: only the goodbye is still to come.
+    overflowed: bool,
     /// The goodbye is in: nothing more comes after it.
     closed: bool,
 }
@@ -69,21 +114,24 @@ pub struct Seat {
     pub wake: Arc<Notify>,
 }
 
-impl Hall {
-    /// An empty hall. `log` is given every notice and every line, once.
-    pub fn new(log: impl FnMut(&Reply) + Send + 'static) -> Self {
+impl<S: Sink> Hall<S> {
+    /// An empty hall with so many seats. `log` is given every notice and every line, once.
+    pub fn new(max_connections: usize, log: impl FnMut(Entry<'_>) + Send + 'static) -> Self {
         Self {
             room: Room::new(),
             outboxes: BTreeMap::new(),
+            guests: BTreeSet::new(),
+            max_connections,
             next_id: 1,
             log: Box::new(log),
             encoded: Vec::new(),
         }
     }
 
-    /// Gives a new connection its outbox; `None` when [`MAX_CONNECTIONS`] are there.
-    pub fn enter(&mut self, stream: &Arc<TcpStream>) -> Option<Seat> {
-        if self.outboxes.len() >= MAX_CONNECTIONS {
+    /// Gives a new connection its outbox, and if need be that of a guest; `None` when everybody there is
+    /// a member.
+    pub fn enter(&mut self, sink: &Arc<S>) -> Option<Seat> {
+        if self.outboxes.len() >= self.max_connections && !self.send_a_guest_away() {
             return None;
         }
         let seat = Seat {
@@ -91,12 +139,14 @@ impl Hall {
             wake: Arc::default(),
         };
         self.next_id += 1;
+        self.guests.insert(seat.id);
         self.outboxes.insert(
             seat.id,
             Outbox {
                 octets: BytesMut::new(),
-                stream: Arc::clone(stream),
+                sink: Arc::clone(sink),
                 wake: Arc::clone(&seat.wake),
+                overflowed: false,
                 closed: false,
             },
         );
@@ -106,6 +156,7 @@ impl Hall {
     /// Takes back the outbox of a connection that has ended.
     pub fn exit(&mut self, id: MemberId) {
         self.outboxes.remove(&id);
+        self.guests.remove(&id);
         self.handle(Event::Vanish(id, Vanishing::Lost));
     }
 
@@ -125,6 +176,9 @@ impl Hall {
             Ok(Request::Leave) => Event::Leave(id),
             Err(why) => Event::Unreadable(id, *why),
         });
+        if self.room.contains(id) {
+            self.guests.remove(&id);
+        }
     }
 
     /// Sends a connection away that has not logged in in time.
@@ -149,21 +203,41 @@ impl Hall {
         Reply::Bye("the server is shutting down".into()).encode(&mut goodbye);
         for outbox in self.outboxes.values_mut() {
             outbox.close(&goodbye);
+            // Now, and not only when it is its turn: there may be thousands, and little time.
+            let _ = outbox.flush();
         }
+    }
+
+    /// Tells the server's own output why nobody can be let in.
+    pub fn complain(&mut self, why: &io::Error) {
+        (self.log)(Entry::CannotAccept(why));
     }
 
     /// Writes as much of an outbox as the kernel takes.
     ///
     /// # Errors
-    /// The connection is broken.
+    /// The connection is broken, or its seat has been given to another.
     pub fn flush(&mut self, id: MemberId) -> io::Result<Outgoing> {
         match self.outboxes.get_mut(&id) {
             Some(outbox) => outbox.flush(),
-            None => Ok(Outgoing {
-                waiting: false,
-                closed: true,
-            }),
+            None => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+
+    /// Takes the seat of who has been without a name for longest, without waiting for their goodbye to
+    /// arrive: a flood would fill the waiting room as well.
+    fn send_a_guest_away(&mut self) -> bool {
+        let Some(guest) = self.guests.pop_first() else {
+            return false;
+        };
+        if let Some(mut outbox) = self.outboxes.remove(&guest) {
+            let mut goodbye = Vec::new();
+            Reply::Bye("the room is full, and you have not logged in".into()).encode(&mut goodbye);
+            outbox.close(&goodbye);
+            // What it takes of it now it gets.
+            let _ = outbox.flush();
+        }
+        true
     }
 
     fn handle(&mut self, event: Event<'_>) {
@@ -178,7 +252,7 @@ impl Hall {
     /// Returns those whose outbox is full: they have missed the delivery.
     fn deliver(&mut self, Delivery { to, reply }: &Delivery) -> Vec<MemberId> {
         if matches!(reply, Reply::Line { .. } | Reply::Notice { .. }) {
-            (self.log)(reply);
+            (self.log)(Entry::Told(reply));
         }
         self.encoded.clear();
         reply.encode(&mut self.encoded);
@@ -189,9 +263,7 @@ impl Hall {
                 if let Some(outbox) = self.outboxes.get_mut(&id) {
                     if matches!(reply, Reply::Bye(_)) {
                         outbox.close(octets);
-                    } else if outbox.has_room_for(octets.len()) {
-                        outbox.put(octets);
-                    } else {
+                    } else if !outbox.offer(octets) {
                         full.push(id);
                     }
                 }
@@ -206,9 +278,7 @@ impl Hall {
                     if *to == Audience::EveryoneBut(id) {
                         continue;
                     }
-                    if outbox.has_room_for(octets.len()) {
-                        outbox.put(octets);
-                    } else {
+                    if !outbox.offer(octets) {
                         full.push(id);
                     }
                 }
@@ -218,7 +288,7 @@ impl Hall {
     }
 }
 
-impl Outbox {
+impl<S: Sink> Outbox<S> {
     fn put(&mut self, octets: &[u8]) {
         if self.closed {
             return;
@@ -237,19 +307,24 @@ impl Outbox {
         self.wake.notify_one();
     }
 
-    fn has_room_for(&mut self, len: usize) -> bool {
-        let fits = |outbox: &Self| outbox.octets.len() + len <= OUTBOX_LIMIT;
-        if fits(self) {
-            return true;
+    /// Puts the octets in if they fit. After some that did not nothing else does: whoever is shown out
+    /// has got everything up to that moment, without a gap.
+    fn offer(&mut self, octets: &[u8]) -> bool {
+        let fits = |outbox: &Self| outbox.octets.len() + octets.len() <= OUTBOX_LIMIT;
+        if !self.overflowed && !fits(self) {
+            // Its connection may just not have had its turn. A broken one is found out by its own task.
+            let _ = self.flush();
+            self.overflowed = !fits(self);
         }
-        // Its connection may just not have had its turn. A broken one is found out by its own task.
-        let _ = self.flush();
-        fits(self)
+        if !self.overflowed {
+            self.put(octets);
+        }
+        !self.overflowed
     }
 
     fn flush(&mut self) -> io::Result<Outgoing> {
         while !self.octets.is_empty() {
-            match self.stream.try_write(&self.octets) {
+            match self.sink.try_write(&self.octets) {
                 Ok(written) => self.octets.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),

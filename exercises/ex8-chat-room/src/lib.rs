@@ -23,6 +23,7 @@
 //! | [`room`] | the rules: event in → deliveries out |
 //! | [`hall`] | one bounded outbox per connection; the only user of the room |
 //! | [`server`] | listener, connections, orderly end |
+//! | [`descriptors`] | room for so many connections |
 //! | [`journal`] | the server's own output, which never makes the room wait |
 //! | [`session`] | the client's rules: input in → actions out |
 //! | [`connection`] | a client's connection: lines in, requests out |
@@ -44,6 +45,7 @@
 pub mod address;
 pub mod client;
 pub mod connection;
+pub mod descriptors;
 pub mod hall;
 pub mod journal;
 pub mod lines;

@@ -58,6 +58,10 @@ impl LineBuffer {
                     self.skipping = true;
                     return Some(self.too_long());
                 }
+                // Most members are silent most of the time, and should cost nothing then.
+                if self.octets.is_empty() {
+                    self.octets = BytesMut::new();
+                }
                 return None;
             };
             let line = self.octets.split_to(end).freeze();

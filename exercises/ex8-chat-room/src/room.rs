@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     lines::TooLong,
     message::{Change, Reply, UnknownRequest},
-    name::{Name, NameKey},
+    name::{Look, Name, NameKey},
     printable::printable,
 };
 
@@ -83,6 +83,8 @@ pub struct Delivery {
 pub struct Room {
     members: BTreeMap<MemberId, Name>,
     taken: BTreeSet<NameKey>,
+    /// Of the same names: who looks like a member could be taken for one.
+    looks: BTreeSet<Look>,
     closed: bool,
 }
 
@@ -146,9 +148,16 @@ impl Room {
             Ok(name) => name,
             Err(why) => return refuse(why.to_string()),
         };
-        if !self.taken.insert(name.key()) {
+        if self.taken.contains(&name.key()) {
             return refuse(format!("the name {name} is taken, choose another"));
         }
+        if self.looks.contains(&name.look()) {
+            return refuse(format!(
+                "the name {name} looks like one that is taken, choose another"
+            ));
+        }
+        self.taken.insert(name.key());
+        self.looks.insert(name.look());
         self.members.insert(id, name.clone());
         vec![
             only(id, Reply::Welcome(name.shared())),
@@ -195,6 +204,7 @@ impl Room {
     fn remove(&mut self, id: MemberId, change: Change) -> Option<Delivery> {
         let name = self.members.remove(&id)?;
         self.taken.remove(&name.key());
+        self.looks.remove(&name.look());
         Some(self.notice(change, &name))
     }
 
@@ -212,6 +222,7 @@ impl Room {
     fn shutdown(&mut self) -> Vec<Delivery> {
         self.closed = true;
         self.taken.clear();
+        self.looks.clear();
         std::mem::take(&mut self.members)
             .into_keys()
             .map(|id| only(id, Reply::Bye("the server is shutting down".into())))
@@ -302,6 +313,25 @@ mod tests {
                 "Refused: not understood: a request is `LOGIN name`, `SAY text`, `WHO` or `LEAVE`",
                 "Welcome, Bob.",
                 "* Bob has joined. Member count=2",
+            ],
+        );
+    }
+
+    #[test]
+    fn nobody_gets_in_who_looks_like_a_member() {
+        check(
+            [
+                Event::Login(ADA, b"Ada"),
+                Event::Login(BOB, "Аdа".as_bytes()),
+                Event::Leave(ADA),
+                Event::Login(BOB, "Аdа".as_bytes()),
+                Event::Login(ADA, b"Ada"),
+            ],
+            BOB,
+            &[
+                "Refused: the name Аdа looks like one that is taken, choose another",
+                "Welcome, Аdа.",
+                "* Аdа has joined. Member count=1",
             ],
         );
     }

@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     MAX_LINE_LEN,
     address::HostPort,
-    hall::{Hall, Seat},
+    hall::{Entry, Hall, Seat},
     lines::LineBuffer,
     message::Reply,
 };
@@ -51,6 +51,9 @@ const READ_LEN: usize = 16 * 1024;
 
 /// Connections that may wait to be accepted: a whole class at the same second.
 const ACCEPT_BACKLOG: u32 = 1024;
+
+/// How long to wait before accepting again when there are no descriptors or no memory for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Opens the listening socket. Needs a tokio runtime.
 ///
@@ -94,34 +97,54 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(ACCEPT_BACKLOG)
 }
 
-/// Runs the room until `shutdown` resolves, then says goodbye to everyone and returns within about
-/// [`FAREWELL_TIME`]. `log` is given every notice and every line, once, and must not block.
+/// Runs a room for so many connections until `shutdown` resolves, then says goodbye to everyone and
+/// returns within about [`FAREWELL_TIME`]. `log` is given what happens, and must not block.
 pub async fn run(
     listener: TcpListener,
-    log: impl FnMut(&Reply) + Send + 'static,
+    max_connections: usize,
+    log: impl FnMut(Entry<'_>) + Send + 'static,
     shutdown: impl Future<Output = ()>,
 ) {
-    let hall = Arc::new(Mutex::new(Hall::new(log)));
+    let hall = Arc::new(Mutex::new(Hall::new(max_connections, log)));
     let connections = TaskTracker::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let accepted = select! {
-            accepted = listener.accept() => accepted,
+        let complain = |why: &io::Error| lock(&hall).complain(why);
+        select! {
+            (stream, _) = persist(|| listener.accept(), complain) => admit(stream, &hall, &connections),
             () = &mut shutdown => break,
-        };
-        match accepted {
-            Ok((stream, _)) => admit(stream, &hall, &connections),
-            // A connection that broke before it was accepted.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            // Out of file descriptors: at once it would fail again.
-            Err(_) => sleep(Duration::from_millis(100)).await,
         }
+        // Those who are in come before the next newcomer, or a flood would hold them up.
+        yield_now().await;
     }
     drop(listener);
     // Wakes every connection, with the goodbye as its last line.
     lock(&hall).close();
     connections.close();
-    connections.wait().await;
+    // Each has that long for its farewell, but if they are many the last ones begin late.
+    let _ = timeout(FAREWELL_TIME, connections.wait()).await;
+}
+
+/// Accepts until it works, and says once what is in the way.
+async fn persist<T, A: Future<Output = io::Result<T>>>(
+    mut accept: impl FnMut() -> A,
+    mut complain: impl FnMut(&io::Error),
+) -> T {
+    let mut complained = false;
+    loop {
+        match accept().await {
+            Ok(accepted) => return accepted,
+            // A connection that broke before it was accepted.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // Out of descriptors or memory: at once it would fail again, and again.
+            Err(error) => {
+                if !std::mem::replace(&mut complained, true) {
+                    complain(&error);
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
 }
 
 /// Gives a new connection its seat and its task.
@@ -228,4 +251,42 @@ async fn bid_farewell(stream: &TcpStream, hall: &Mutex<Hall>, seat: &Seat) -> io
 /// A panic in one connection's task must not close the room to the others.
 fn lock(hall: &Mutex<Hall>) -> MutexGuard<'_, Hall> {
     hall.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    /// The clock stands still while anything happens, so what is counted depends on no machine.
+    #[tokio::test(start_paused = true)]
+    async fn without_descriptors_accepting_is_tried_ten_times_a_second_and_complained_of_once() {
+        let (mut tries, mut complaints) = (0, 0);
+        let exhausted = || {
+            tries += 1;
+            ready(Err::<(), _>(io::Error::from_raw_os_error(
+                nix::libc::EMFILE,
+            )))
+        };
+        let accepting = persist(exhausted, |_| complaints += 1);
+        let minute = timeout(Duration::from_secs(60), accepting).await;
+        assert!(minute.is_err(), "nothing was accepted");
+        assert!((590..=601).contains(&tries), "{tries} tries in a minute");
+        assert_eq!(complaints, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_broke_before_it_was_accepted_is_no_reason_to_wait() {
+        let mut outcomes = [
+            Err(io::ErrorKind::ConnectionAborted.into()),
+            Err(io::Error::from_raw_os_error(nix::libc::ENFILE)),
+            Ok("connected"),
+        ]
+        .into_iter();
+        let start = tokio::time::Instant::now();
+        let accept = || ready(outcomes.next().expect("no more than three tries"));
+        assert_eq!(persist(accept, |_| {}).await, "connected");
+        assert_eq!(start.elapsed(), ACCEPT_PAUSE, "for the second only");
+    }
 }

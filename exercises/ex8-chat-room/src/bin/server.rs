@@ -9,7 +9,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use ex8_chat_room::{address::HostPort, journal::Journal, message::Reply, server};
+use ex8_chat_room::{
+    address::HostPort,
+    descriptors,
+    hall::{self, Entry},
+    journal::Journal,
+    message::Reply,
+    server,
+};
 use tokio::{
     select,
     signal::unix::{SignalKind, signal},
@@ -21,6 +28,7 @@ Examples:
   ex8-server --bind 0.0.0.0           for other computers too
   ex8-server --bind [::]:20009        IPv6 (and IPv4 where the system allows), another port
   ex8-server --lines                  show what is said, not only who comes and goes
+  ex8-server --connections 10000      for more than a lecture hall
 
 Ctrl-C says goodbye to everyone and ends the server.";
 
@@ -35,6 +43,9 @@ struct Arguments {
     /// Print every line of the chat too
     #[arg(long)]
     lines: bool,
+    /// Most connections at once; a member who never reads can cost 1 MiB
+    #[arg(long, value_name = "N", default_value_t = hall::MAX_CONNECTIONS)]
+    connections: usize,
 }
 
 fn main() -> ExitCode {
@@ -58,11 +69,18 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let (journal, printer) = Journal::start();
     journal.print(format!("Listening on {address}"));
+    let connections = arguments.connections;
+    let fitting = descriptors::make_room(connections).context("cannot ask for descriptors")?;
+    if fitting < connections {
+        journal.print(format!(
+            "Only {fitting} of {connections} connections fit into the limit of open files (ulimit -Hn)"
+        ));
+    }
     let log = {
         let (journal, lines) = (journal.clone(), arguments.lines);
-        move |reply: &Reply| match reply {
-            Reply::Line { .. } if !lines => {}
-            _ => journal.print(reply.to_string()),
+        move |entry: Entry<'_>| match entry {
+            Entry::Told(Reply::Line { .. }) if !lines => {}
+            _ => journal.print(entry.to_string()),
         }
     };
     let shutdown = {
@@ -75,7 +93,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             journal.print("Shutting down: saying goodbye to everyone");
         }
     };
-    server::run(listener, log, shutdown).await;
+    server::run(listener, connections, log, shutdown).await;
     drop(journal);
     printer.finish();
     Ok(())

@@ -77,6 +77,20 @@ impl Output {
         String::from_utf8_lossy(&printed.octets[from..from + at]).into_owned()
     }
 
+    /// Whether the text has been printed, looked at or not.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        let printed = self.0.0.lock().expect("no panic while held");
+        find(&printed.octets, text.as_bytes()).is_some()
+    }
+
+    /// Waits for the text or for the end, and says whether the text came.
+    #[track_caller]
+    pub(crate) fn comes(&self, text: &str) -> bool {
+        let has = |printed: &Printed| find(&printed.octets, text.as_bytes()).is_some();
+        let what = format!("{text:?} or the end");
+        has(&self.wait(&what, |printed| has(printed) || printed.ended))
+    }
+
     /// Waits for the end of the output, and returns all of it.
     #[track_caller]
     pub(crate) fn whole(&self) -> String {
@@ -124,7 +138,7 @@ impl Process {
         Self(command.spawn().expect("the program starts"))
     }
 
-    fn id(&self) -> Pid {
+    pub(crate) fn id(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.0.id()).expect("a process id"))
     }
 
@@ -181,12 +195,12 @@ impl Server {
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        let mut process = Process::start(
-            Command::new(env!("CARGO_BIN_EXE_ex8-server"))
-                .args(arguments)
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped()),
-        );
+        Self::start_program(Command::new(env!("CARGO_BIN_EXE_ex8-server")).args(arguments))
+    }
+
+    /// Starts a command that becomes the server.
+    pub(crate) fn start_program(command: &mut Command) -> Self {
+        let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
         let output = Output::of(process.0.stdout.take().expect("piped"));
         assert_eq!(output.until("Listening on "), "", "the first line");
         let address = output.until("\n").parse().expect("an address");
@@ -553,6 +567,12 @@ impl Peer {
     #[track_caller]
     pub(crate) fn gets(&self, text: &str) -> String {
         self.output.until(text)
+    }
+
+    /// Waits for the text or for the end of the connection, and says whether the text came.
+    #[track_caller]
+    pub(crate) fn gets_unless_closed(&self, text: &str) -> bool {
+        self.output.comes(text)
     }
 
     /// Waits for the server to close, and returns everything it ever sent.

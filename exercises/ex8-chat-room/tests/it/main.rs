@@ -1,6 +1,9 @@
 //! The real programs, talking to each other over pipes, terminals and loopback.
 
 mod actors;
+mod fire;
+mod history;
+mod load;
 mod sys;
 mod window;
 
@@ -14,6 +17,7 @@ use std::{
 use actors::{Client, DEADLINE, Peer, Server, UnreadClient, UnreadServer};
 use assert_cmd::Command;
 use nix::sys::signal::Signal;
+use proptest::prelude::*;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -204,7 +208,12 @@ async fn who_never_logs_in_is_sent_away_and_who_has_may_be_silent() {
     let bind = "127.0.0.1:0".parse().expect("an address");
     let listener = ex8_chat_room::server::bind(&bind).expect("a port");
     let address = listener.local_addr().expect("bound");
-    let room = ex8_chat_room::server::run(listener, |_| {}, std::future::pending());
+    let room = ex8_chat_room::server::run(
+        listener,
+        ex8_chat_room::hall::MAX_CONNECTIONS,
+        |_| {},
+        std::future::pending(),
+    );
     let room = tokio::spawn(room);
     let mut member = tokio::net::TcpStream::connect(address).await.expect("open");
     member.write_all(b"LOGIN Ada\n").await.expect("connected");
@@ -217,6 +226,16 @@ async fn who_never_logs_in_is_sent_away_and_who_has_may_be_silent() {
         .await
         .expect("an orderly end");
     assert_eq!(heard, "BYE you did not log in in time\n");
+    // One who keeps sending something that is no login gains no time by it.
+    let mut busy = tokio::net::TcpStream::connect(address).await.expect("open");
+    let start = tokio::time::Instant::now();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"BYE you did not log in in time\n") {
+        busy.write_all(b"L").await.expect("connected");
+        let second = std::time::Duration::from_secs(1);
+        let _ = tokio::time::timeout(second, busy.read_buf(&mut heard)).await;
+        assert!(start.elapsed() < ex8_chat_room::server::LOGIN_TIME * 2);
+    }
     member.write_all(b"LOGIN Eve\n").await.expect("connected");
     let mut answer = [0; 7];
     member
@@ -599,6 +618,35 @@ fn ipv6_works_too() {
     server.output.until("* Ada has joined. Member count=1\n");
 }
 
+#[test]
+fn a_history_can_show_out_who_stalls_and_displace_who_does_not_log_in() {
+    const CONNECT: u8 = 0;
+    const LOGIN: u8 = 2;
+    const SHOUT: u8 = 9;
+    const STALL: u8 = 13;
+    const DRAIN: u8 = 14;
+    let mut octets = vec![CONNECT, CONNECT, LOGIN, 0, 0, LOGIN, 1, 4, STALL, 1];
+    octets.extend([SHOUT, 0].repeat(5));
+    octets.extend([DRAIN, 0, CONNECT, CONNECT, CONNECT, CONNECT, CONNECT]);
+    let expected = history::Reached {
+        dropped: 1,
+        displaced: 2,
+    };
+    assert_eq!(history::play(&octets), expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The fuzz target plays many more.
+    #[test]
+    fn whatever_happens_everybody_gets_what_is_theirs_once_and_in_order(
+        octets in proptest::collection::vec(any::<u8>(), 0..400),
+    ) {
+        history::play(&octets);
+    }
+}
+
 /// In this process: the whole room for a class, without two hundred programs.
 #[test]
 fn two_hundred_members_hear_every_line() {
@@ -619,7 +667,7 @@ fn two_hundred_members_hear_every_line() {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            ex8_chat_room::server::run(listener, |_| {}, shutdown).await;
+            ex8_chat_room::server::run(listener, MEMBERS, |_| {}, shutdown).await;
         });
     });
     let address = address.recv().expect("the server starts");
