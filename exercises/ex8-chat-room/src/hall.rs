@@ -7,7 +7,6 @@
 //!
 //! **Who does not read:** when the kernel takes no more for a member and [`OUTBOX_LIMIT`] octets
 //! wait, the member is removed and the room is told. Nobody waits for it.
-
 //!
 //! **Who does not log in:** keeps a seat only as long as nobody else wants it. When all are taken, the
 //! connection that has been without a name for longest is sent away for a new one, so that a flood of
