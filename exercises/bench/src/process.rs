@@ -19,7 +19,7 @@ use std::{
 use nix::sys::{prctl::set_pdeathsig, signal::Signal};
 
 /// Time for a server to get ready, on a machine with other work.
-const START_TIME: Duration = Duration::from_secs(30);
+const START_TIME: Duration = Duration::from_secs(120);
 
 /// What happens to the output once the server is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Server {
     /// To be called on a thread that lives as long as the server is wanted: the kernel kills it with that thread.
     ///
     /// # Errors
-    /// It cannot be started, or ends before it is ready, or takes half a minute.
+    /// It cannot be started, or ends before it is ready, or takes two minutes.
     pub fn start(
         mut command: Command,
         output: Output,

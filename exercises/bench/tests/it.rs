@@ -1,4 +1,4 @@
-//! The loads against real servers, small: every reply verified, no times. The model servers run in this process,
+//! The loads against real servers, small: every reply verified, nothing about times or rates. The model servers run in this process,
 //! the others as their programs; what is not installed is left out and said.
 
 use std::{
@@ -11,7 +11,6 @@ use std::{
 };
 
 use bench_peers::{
-    figures::Measured,
     load::{Duty, LoadError, calculator, chat, clock},
     peers::{Peer, PeerError, Workshop},
     process::Server,
@@ -51,24 +50,14 @@ fn calculations(
             sessions: 5,
             in_flight,
         };
-        some(calculator::measure(server, dialect, scale, duty)?);
+        calculator::measure(server, dialect, scale, duty)?;
     }
     Ok(())
 }
 
 fn talk(server: SocketAddr, dialect: chat::Dialect, duty: &Duty) -> Result<(), LoadError> {
-    some(chat::measure(
-        server,
-        dialect,
-        CHAT,
-        chat::Pace::InFlight(4),
-        duty,
-    )?);
+    chat::measure(server, dialect, CHAT, chat::Pace::InFlight(4), duty)?;
     Ok(())
-}
-
-fn some(measured: Measured) {
-    assert!(measured.messages > 0, "{measured:?}");
 }
 
 /// Starts a server on a thread of its own, which ends with the test process.
@@ -121,7 +110,7 @@ fn chat_server() -> SocketAddr {
 
 #[test]
 fn the_clock_gives_every_answer_right_and_in_order() {
-    some(clock::measure(clock_server(), CLOCK, &own()).expect("right"));
+    clock::measure(clock_server(), CLOCK, &own()).expect("right");
 }
 
 #[test]
@@ -133,7 +122,7 @@ fn the_calculator_gives_every_answer_right_and_in_order() {
 fn the_chat_room_gives_everybody_every_line_once_and_in_order() {
     talk(chat_server(), chat::Dialect::Room, &own()).expect("right");
     let paced = chat::Pace::Deliveries(20_000);
-    some(chat::measure(chat_server(), chat::Dialect::Room, CHAT, paced, &own()).expect("right"));
+    chat::measure(chat_server(), chat::Dialect::Room, CHAT, paced, &own()).expect("right");
 }
 
 /// Starts a peer and hands it over, unless it is not installed.
@@ -157,7 +146,7 @@ fn the_other_clocks_can_be_measured() {
         Peer::Textbook("clock_textbook.py"),
     ] {
         with(peer, |server| {
-            clock::measure(server.address(), CLOCK, &duty(server.id())).map(some)
+            clock::measure(server.address(), CLOCK, &duty(server.id())).map(drop)
         });
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// So long nothing may come back at all before something counts as lost.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// For how long a load runs.
 #[derive(Clone, Debug)]
