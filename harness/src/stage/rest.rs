@@ -27,6 +27,13 @@ const JUST_NOW: Duration = Duration::from_millis(10);
 /// For how long nobody must have done anything before it is said that nobody can. The kernel's own delays are shorter.
 const STILL_FOR: Duration = Duration::from_secs(1);
 
+/// How soon it is looked at first whether anybody can do anything. As long as somebody can it is done less and less often:
+/// hundreds of scenarios that wait would take the processors from each other.
+const STILL_AGAIN: Duration = Duration::from_millis(200);
+
+/// The longest time between two such looks.
+const STILL_AGAIN_AT_MOST: Duration = Duration::from_secs(2);
+
 /// Somebody who is at rest is about to wake up when such a socket holds something.
 const WAITS_FOR_A_READER: &[State] = &[State::Connected, State::Bound];
 
@@ -114,8 +121,10 @@ impl Play {
     /// Returns when nothing more can happen by itself. Where that cannot be seen it never does.
     async fn come_to_a_standstill(&self) {
         let mut since: Option<(Standstill, Instant)> = None;
+        let mut again = STILL_AGAIN;
         loop {
-            tokio::time::sleep(STILL_FOR / 5).await;
+            tokio::time::sleep(again).await;
+            again = STILL_AGAIN_AT_MOST.min(again * 5 / 4);
             if !self.sees_the_network() || self.has_more_to_do(COMES_TO_ITS_END) {
                 since = None;
                 continue;
@@ -131,9 +140,13 @@ impl Play {
                     if began.elapsed() >= STILL_FOR {
                         return;
                     }
+                    again = STILL_AGAIN;
                     Some((before, began))
                 }
-                (Some(now), _) => Some((now, Instant::now())),
+                (Some(now), _) => {
+                    again = STILL_AGAIN;
+                    Some((now, Instant::now()))
+                }
                 (None, _) => None,
             };
         }

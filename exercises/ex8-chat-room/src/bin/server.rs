@@ -43,9 +43,9 @@ struct Arguments {
     /// Print every line of the chat too
     #[arg(long)]
     lines: bool,
-    /// Most connections at once; a member who never reads can cost 1 MiB
-    #[arg(long, value_name = "N", default_value_t = hall::MAX_CONNECTIONS)]
-    connections: usize,
+    /// Most connections at once [default: 1000]; a member who never reads can cost 1 MiB
+    #[arg(long, value_name = "N")]
+    connections: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -69,9 +69,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let (journal, printer) = Journal::start();
     journal.print(format!("Listening on {address}"));
-    let connections = arguments.connections;
+    let connections = arguments.connections.unwrap_or(hall::MAX_CONNECTIONS);
     let fitting = descriptors::make_room(connections).context("cannot ask for descriptors")?;
-    if fitting < connections {
+    // Who did not ask for a number does not count on it.
+    if arguments.connections.is_some() && fitting < connections {
         journal.print(format!(
             "Only {fitting} of {connections} connections fit into the limit of open files (ulimit -Hn)"
         ));

@@ -141,7 +141,7 @@ fn a_room_full_of_members_takes_the_next_one_when_somebody_leaves() {
 
 #[test]
 fn without_descriptors_newcomers_wait_and_the_room_goes_on() {
-    let command = "ulimit -n 40; exec \"$0\" --bind 127.0.0.1:0";
+    let command = "ulimit -n 40; exec \"$0\" --bind 127.0.0.1:0 --connections 1000";
     let mut server = Server::start_program(Command::new("/bin/sh").args([
         "-c",
         command,
