@@ -1,0 +1,139 @@
+//! Loads: what is sent to a server, and the proof that what came back is right.
+
+pub mod calculator;
+pub mod chat;
+pub mod clock;
+mod connection;
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+
+use crate::{
+    figures::{self, Measured},
+    stop::{Stop, Stopped},
+};
+
+/// So long nothing may come back at all before something counts as lost.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// For how long a load runs.
+#[derive(Clone, Debug)]
+pub struct Duty {
+    /// The time that is measured. Before it lies an eighth of it that is not.
+    pub time: Duration,
+    /// Looked at all the while.
+    pub stop: Stop,
+    /// The server's process, whose processor time and memory are asked.
+    pub process: u32,
+}
+
+/// Why there is no figure.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// What came back is not what had to. The text says which reply, to whom.
+    #[error("{0}")]
+    Wrong(String),
+    /// Something that had to come did not.
+    #[error("{what} missing: nothing has come for {PATIENCE:?}")]
+    Missing {
+        /// The first of them.
+        what: String,
+    },
+    /// The server closed a connection.
+    #[error("the server closed the connection of {who}")]
+    Closed {
+        /// Whose it was.
+        who: String,
+    },
+    /// A system call failed.
+    #[error("the socket of {who} failed")]
+    Socket {
+        /// Whose it was.
+        who: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The load itself cannot run.
+    #[error("cannot measure")]
+    System(#[from] io::Error),
+    /// Somebody pressed Ctrl-C.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+impl From<nix::Error> for LoadError {
+    fn from(error: nix::Error) -> Self {
+        Self::System(error.into())
+    }
+}
+
+/// Octets for an error message: short, and as text where they are text.
+pub(crate) fn shown(octets: &[u8]) -> String {
+    const MOST: usize = 80;
+    let text = octets[..octets.len().min(MOST)].escape_ascii().to_string();
+    let more = if octets.len() > MOST { "…" } else { "" };
+    format!("\"{text}\"{more}")
+}
+
+/// How long things took, in microseconds.
+pub(crate) struct Delays(Histogram<u64>);
+
+impl Delays {
+    pub(crate) fn new() -> Self {
+        Self(Histogram::new(3).expect("three digits are allowed"))
+    }
+
+    pub(crate) fn note(&mut self, delay: Duration, times: u64) {
+        let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
+        self.0.saturating_record_n(micros, times);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.reset();
+    }
+
+    fn at(&self, share: f64) -> Duration {
+        Duration::from_micros(self.0.value_at_quantile(share))
+    }
+}
+
+/// The measured part of a load.
+pub(crate) struct Window {
+    start: Instant,
+    messages: u64,
+    cpu: Duration,
+}
+
+impl Window {
+    /// Begins, after so many messages.
+    pub(crate) fn open(duty: &Duty, messages: u64) -> io::Result<Self> {
+        Ok(Self {
+            cpu: figures::processor_time(duty.process)?,
+            start: Instant::now(),
+            messages,
+        })
+    }
+
+    /// Ends, after so many messages, those before it included.
+    pub(crate) fn close(
+        &self,
+        duty: &Duty,
+        messages: u64,
+        delays: &Delays,
+    ) -> io::Result<Measured> {
+        let time = self.start.elapsed();
+        Ok(Measured {
+            messages: messages - self.messages,
+            time,
+            cpu: figures::processor_time(duty.process)?.saturating_sub(self.cpu),
+            peak_kib: figures::memory(duty.process)?.peak_kib,
+            p50: delays.at(0.5),
+            p99: delays.at(0.99),
+            idle_kib: None,
+        })
+    }
+}
