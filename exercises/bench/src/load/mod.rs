@@ -84,7 +84,9 @@ pub(crate) struct Delays(Histogram<u64>);
 
 impl Delays {
     pub(crate) fn new() -> Self {
-        Self(Histogram::new(3).expect("three digits are allowed"))
+        // A histogram that resizes does not do so for what is noted saturating: the bounds are given.
+        const AT_MOST_US: u64 = 3_600_000_000;
+        Self(Histogram::new_with_bounds(1, AT_MOST_US, 3).expect("the bounds are allowed"))
     }
 
     pub(crate) fn note(&mut self, delay: Duration, times: u64) {
@@ -135,5 +137,20 @@ impl Window {
             p99: delays.at(0.99),
             idle_kib: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_delays_are_noted_as_what_they_were() {
+        let mut delays = Delays::new();
+        delays.note(Duration::from_millis(1), 50);
+        delays.note(Duration::from_secs(5), 50);
+        let of = |share| delays.at(share).as_secs_f64();
+        assert!((of(0.4) - 0.001).abs() < 1e-5, "{}", of(0.4));
+        assert!((of(0.9) - 5.0).abs() < 0.01, "{}", of(0.9));
     }
 }
