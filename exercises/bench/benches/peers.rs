@@ -25,7 +25,7 @@ use bench_peers::{
     stop::{Stop, Stopped},
 };
 use clap::{Parser, ValueEnum};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use ex8_chat_room::descriptors;
 
 /// Requests on their way to a clock: 16 of each of 8 clients fit into a default receive buffer.
 const CLOCK: clock::Scale = clock::Scale {
@@ -299,7 +299,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let workshop = Workshop::new(build()?)?;
     let wanted = |what| arguments.what.is_empty() || arguments.what.contains(&what);
     if wanted(What::Chat) {
-        make_room(arguments.members)?;
+        make_room(members)?;
     }
     for (what, table) in tables(members) {
         if wanted(what) {
@@ -310,14 +310,15 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Raises the limit of open files for so many members. The servers inherit it.
-fn make_room(members: u32) -> anyhow::Result<()> {
-    let needed = u64::from(members) + u64::from(members / 100) + 100;
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+fn make_room(members: usize) -> anyhow::Result<()> {
+    /// What the load holds open besides, on top of what a server does.
+    const BESIDES: usize = 76;
+    let needed = members + late(members) + BESIDES;
+    let fitting = descriptors::make_room(needed)?;
     ensure!(
-        hard >= needed,
-        "{members} members need {needed} open files, and the limit (ulimit -Hn) is {hard}: ask for fewer --members"
+        fitting >= needed,
+        "{members} members need {needed} connections, and {fitting} fit into the limit of open files (ulimit -Hn): ask for fewer --members"
     );
-    setrlimit(Resource::RLIMIT_NOFILE, soft.max(needed), hard)?;
     Ok(())
 }
 

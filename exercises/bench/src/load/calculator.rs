@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Delays, Duty, LoadError, PATIENCE, Window, connection::Connections, shown};
+use super::{
+    Delays, Duty, LoadError, PATIENCE, Window, connection::Connections, shown, take_steps,
+};
 use crate::figures::Measured;
 
 /// Requests after which they begin anew.
@@ -275,14 +277,7 @@ struct Load<'a> {
 
 impl Load<'_> {
     fn run(&mut self, time: Duration) -> Result<(), LoadError> {
-        let end = Instant::now() + time;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            self.step(left)?;
-        }
+        take_steps(time, |left| self.step(left))
     }
 
     fn until(&mut self, reached: impl Fn(&[Replies<'_>]) -> bool) -> Result<(), LoadError> {

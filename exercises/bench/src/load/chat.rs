@@ -16,7 +16,9 @@ use nix::sys::{
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
 
-use super::{Delays, Duty, LoadError, PATIENCE, Window, connection::Connections, shown};
+use super::{
+    Delays, Duty, LoadError, PATIENCE, Window, connection::Connections, shown, take_steps,
+};
 use crate::figures::{self, Measured};
 
 /// Octets of every text.
@@ -596,15 +598,10 @@ impl<'a> Crowd<'a> {
 
     fn run(&mut self, time: Duration) -> Result<(), LoadError> {
         self.progress = Instant::now();
-        let end = Instant::now() + time;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
+        take_steps(time, |left| {
             self.go_on()?;
-            self.step(left)?;
-        }
+            self.step(left)
+        })
     }
 
     /// Says what the pace allows.

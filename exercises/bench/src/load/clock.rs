@@ -21,7 +21,7 @@ use nix::{
     },
 };
 
-use super::{Delays, Duty, LoadError, PATIENCE, Window, shown};
+use super::{Delays, Duty, LoadError, PATIENCE, Window, shown, take_steps};
 use crate::figures::Measured;
 
 /// Room for a reply, and one octet more than any right one needs.
@@ -247,14 +247,7 @@ impl<'a> Load<'a> {
     }
 
     fn run(&mut self, time: Duration) -> Result<(), LoadError> {
-        let end = Instant::now() + time;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            self.step(left)?;
-        }
+        take_steps(time, |left| self.step(left))
     }
 
     fn drain(&mut self) -> Result<(), LoadError> {

@@ -71,6 +71,21 @@ impl From<nix::Error> for LoadError {
     }
 }
 
+/// Takes steps for this long. Each is told how much of it is left.
+pub(crate) fn take_steps(
+    time: Duration,
+    mut step: impl FnMut(Duration) -> Result<(), LoadError>,
+) -> Result<(), LoadError> {
+    let end = Instant::now() + time;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        step(left)?;
+    }
+}
+
 /// Octets for an error message: short, and as text where they are text.
 pub(crate) fn shown(octets: &[u8]) -> String {
     const MOST: usize = 80;
