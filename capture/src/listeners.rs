@@ -76,20 +76,51 @@ pub fn table() -> io::Result<Vec<Socket>> {
 /// When the tables cannot be read.
 pub fn table_in(folder: &Path) -> io::Result<Vec<Socket>> {
     let mut sockets = Vec::new();
-    for (file, transport) in [
-        ("tcp", Transport::Tcp),
-        ("tcp6", Transport::Tcp),
-        ("udp", Transport::Udp),
-        ("udp6", Transport::Udp),
+    let mut read = |file: &str, transport| match std::fs::read_to_string(folder.join(file)) {
+        Ok(text) => {
+            sockets.extend(parse(&text, transport));
+            Ok(())
+        }
+        // A machine without IPv6 has no table for it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && file.ends_with('6') => Ok(()),
+        Err(error) => Err(error),
+    };
+    let [tcp, tcp6, udp, udp6] = hold_any(folder);
+    for (file, transport, holds_any) in [
+        ("tcp", Transport::Tcp, tcp),
+        ("tcp6", Transport::Tcp, tcp6),
+        ("udp", Transport::Udp, udp),
+        ("udp6", Transport::Udp, udp6),
     ] {
-        match std::fs::read_to_string(folder.join(file)) {
-            Ok(text) => sockets.extend(parse(&text, transport)),
-            // A machine without IPv6 has no table for it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && file.ends_with('6') => {}
-            Err(error) => return Err(error),
+        if holds_any {
+            read(file, transport)?;
         }
     }
     Ok(sockets)
+}
+
+/// Which of the tables `tcp`, `tcp6`, `udp` and `udp6` can hold a socket, as the kernel counts them in `sockstat`. To
+/// count is cheap; to read a table the kernel walks through what it has for the sockets of every network.
+fn hold_any(folder: &Path) -> [bool; 4] {
+    let read = |file| std::fs::read_to_string(folder.join(file)).ok();
+    let (Some(four), Some(six)) = (read("sockstat"), read("sockstat6")) else {
+        return [true; 4];
+    };
+    let any = |text: &str, protocol: &str, count: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(protocol));
+        let mut words = line.unwrap_or_default().split_whitespace();
+        let number = words.find(|word| *word == count).and_then(|_| words.next());
+        // What is not told may be there.
+        number.is_none_or(|number| number != "0")
+    };
+    // Connections in TIME-WAIT are counted together.
+    let waits = any(&four, "TCP:", "tw");
+    [
+        waits || any(&four, "TCP:", "inuse"),
+        waits || any(&six, "TCP6:", "inuse"),
+        any(&four, "UDP:", "inuse"),
+        any(&six, "UDP6:", "inuse"),
+    ]
 }
 
 /// The sockets of one table, such as `/proc/net/tcp`. A line that is none is passed over.
@@ -106,7 +137,10 @@ fn socket(line: &str, transport: Transport) -> Option<Socket> {
     let remote = address(fields.get(2)?)?;
     let (sent, received) = fields.get(4)?.split_once(':')?;
     let octets = |text| u64::from_str_radix(text, 16).ok();
-    let queued = octets(sent)?.checked_add(octets(received)?)?;
+    // The peer's FIN counts as one until it is read (RFC 9293, 3.4: it occupies a sequence number), and is no octet.
+    let fin = u64::from((transport, *fields.get(3)?) == (Transport::Tcp, "08"));
+    let received = octets(received)?.saturating_sub(fin);
+    let queued = octets(sent)?.checked_add(received)?;
     let inode = fields.get(9)?.parse().ok()?;
     let state = match (transport, *fields.get(3)?) {
         (Transport::Tcp, "0A") => State::Listening,
@@ -240,7 +274,9 @@ mod tests {
         let tcp = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:4E21 00000000:0000 0A 00000000:00000003 00:00000000 00000000  1000 0 12345 1 0000 100 0 0 10 0
    1: 0100007F:4E21 0100007F:C350 01 00000001:00000003 00:00000000 00000000  1000 0 12346 1 0000 100 0 0 10 0
-   2: 0100007F:4E21 0100007F:C351 06 00000000:00000000 00:00000000 00000000  0 0 0 3 0000";
+   2: 0100007F:4E21 0100007F:C351 06 00000000:00000000 00:00000000 00000000  0 0 0 3 0000
+   3: 0100007F:4E21 0100007F:C352 08 00000000:00000003 00:00000000 00000000  1000 0 12347 1 0000 20 4 30 10 -1
+   4: 0100007F:4E21 0100007F:C353 08 00000000:00000000 00:00000000 00000000  1000 0 12348 1 0000 20 4 30 10 -1";
         let sockets: Vec<Socket> = parse(tcp, Transport::Tcp).collect();
         assert_eq!(
             sockets[0].local,
@@ -255,13 +291,59 @@ mod tests {
             [
                 (State::Listening, 3, 12345),
                 (State::Connected, 4, 12346),
-                (State::TimeWait, 0, 0)
+                (State::TimeWait, 0, 0),
+                // Two octets and the FIN behind them; and everything read.
+                (State::Connected, 2, 12347),
+                (State::Connected, 0, 12348),
             ]
         );
         let udp = "\n 12: 00000000000000000000000001000000:4E22 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 77 2 0000 0";
         let sockets: Vec<Socket> = parse(udp, Transport::Udp).collect();
         assert_eq!(sockets[0].local, "[::1]:20002".parse().expect("an address"));
         assert!(sockets[0].awaits_peers());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn sockets_of_every_kind_are_found_among_those_the_kernel_counts() {
+        use std::net::{TcpListener, UdpSocket};
+        let here = |table: &[Socket], transport, local| {
+            let mut found = table.iter();
+            found.any(|socket| socket.transport == transport && socket.local == local)
+        };
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let (Ok(tcp), Ok(udp)) = (TcpListener::bind(any), UdpSocket::bind(any)) else {
+                assert!(any.contains("::1"), "there is IPv4");
+                continue;
+            };
+            let local =
+                [tcp.local_addr(), udp.local_addr()].map(|local| local.expect("it has one"));
+            let table = table().expect("there are tables");
+            assert!(here(&table, Transport::Tcp, local[0]), "{any}: {table:?}");
+            assert!(here(&table, Transport::Udp, local[1]), "{any}: {table:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_counted_may_be_there() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let write = |file: &str, text: &str| {
+            std::fs::write(folder.path().join(file), text).expect("it can be written");
+        };
+        let checked = |expected| assert_eq!(hold_any(folder.path()), expected);
+        checked([true; 4]);
+        write(
+            "sockstat",
+            "TCP: inuse 0 orphan 0 tw 0 alloc 1\nUDP: inuse 2 mem 0\n",
+        );
+        checked([true; 4]);
+        write("sockstat6", "TCP6: inuse 0\nUDP6: inuse 0\n");
+        checked([false, false, true, false]);
+        write(
+            "sockstat",
+            "TCP: inuse 0 orphan 0 tw 1 alloc 1\nUDP: mem 0\n",
+        );
+        checked([true, true, true, false]);
     }
 
     #[test]

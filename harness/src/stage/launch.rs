@@ -1,5 +1,6 @@
 //! Starts a stage and collects its events.
 
+use super::patience::AT_MOST_IN_ALL;
 use super::{Job, STAGE_ARGUMENT, tap};
 use crate::event::{Event, EventKind};
 use crate::world::cgroup::Cgroup;
@@ -43,7 +44,7 @@ pub async fn launch(job: &Job, mut stop: watch::Receiver<bool>) -> std::io::Resu
         .kill_on_drop(true)
         .spawn()?;
     let pid = child.id();
-    let at_most = job.scenario.at_most();
+    let at_most = job.scenario.at_most() + AT_MOST_IN_ALL;
     let mut events = Vec::new();
     let collect = collect(&mut child, job, &mut events);
     let stopped = async {

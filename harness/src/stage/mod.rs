@@ -13,6 +13,7 @@
 mod curtain;
 mod launch;
 mod owner;
+mod patience;
 mod play;
 mod program;
 mod recorder;

@@ -1,9 +1,11 @@
 //! Plays a scenario: does its steps, waits for its expectations, and ends every program.
 
 use super::owner::Owners;
+use super::patience::{self, Limit};
 use super::program::Program;
 use super::recorder::Recorder;
 use super::relay::{Faults, Relay};
+use super::rest::Stillness;
 use super::sockets::SocketRelay;
 use super::tap::{self, Tap};
 use super::watchdog;
@@ -53,10 +55,12 @@ const RESTLESS: Duration = Duration::from_secs(2);
 /// How long a client whose name is known may take to connect.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a client that is connected may take to greet its user; one without a greeting costs this much.
+/// How long a client that is connected may take to greet its user; one without a greeting that does not come to a
+/// standstill costs this much.
 const GREETED_WITHIN: Duration = Duration::from_millis(500);
 
-/// How long somebody may take to show something after a start or a login; silent programs cost this much.
+/// How long somebody may take to show something after a start or a login; silent programs that do not come to a
+/// standstill cost this much.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long a program may take to read what is typed. One that reads at all does so sooner, on a busy machine too.
@@ -67,6 +71,10 @@ const CARRIED_WITHIN: Duration = Duration::from_secs(6);
 
 /// How long each way of leaving is given.
 const LEAVE_WITHIN: Duration = Duration::from_millis(1500);
+
+/// How long the connections of a server that was killed may take to end. Those a client keeps half open take for ever
+/// where the kernel has no setting for that.
+const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long something expected may still take once the server has ended.
 const AFTER_THE_SERVER: Duration = Duration::from_secs(1);
@@ -103,6 +111,8 @@ pub(super) struct Play {
     effect_seen: bool,
     /// When everything was last found at rest, as long as nothing has been done since.
     pub(super) rested: Cell<Option<Instant>>,
+    /// What the machine has kept from the programs.
+    pub(super) patience: patience::Shared,
     /// What watches the wire, if anything does.
     tap: Option<Tap>,
     /// The ports on which the server was seen to wait.
@@ -126,6 +136,7 @@ impl Play {
             address: None,
             effect_seen: true,
             rested: Cell::default(),
+            patience: patience::Shared::default(),
             tap: None,
             ports: watch::Sender::default(),
             faults: Arc::default(),
@@ -381,7 +392,7 @@ impl Play {
             }
             Action::FaultHappens { within } => {
                 let happened = |ledger: &Ledger| evaluate(index, action, ledger) == Finding::Met;
-                self.wait_while_something_can_happen(Instant::now() + *within, happened)
+                self.wait_while_something_can_happen(&Limit::new(*within), happened)
                     .await;
             }
             Action::SendDatagram { payload } => self.send_datagram(payload).await?,
@@ -416,9 +427,9 @@ impl Play {
             Action::Running { .. } => self.settle(None, RESTLESS).await,
             Action::Carry { .. } => {
                 // The kernel does not announce that it has counted something.
-                let deadline = Instant::now() + CARRIED_WITHIN;
+                let limit = Limit::new(CARRIED_WITHIN);
                 while evaluate(index, action, &self.recorder.ledger()) != Finding::Met
-                    && Instant::now() < deadline
+                    && !self.is_reached(&limit)
                 {
                     tokio::time::sleep(GLANCE).await;
                     self.count_traffic()?;
@@ -447,7 +458,7 @@ impl Play {
         if let Some(tap) = &mut self.tap {
             tap.catch_up().await;
         }
-        let deadline = Instant::now() + wire.within;
+        let limit = Limit::new(wire.within);
         let open = |ledger: &Ledger| {
             matches!(
                 evaluate(index, action, ledger),
@@ -458,19 +469,16 @@ impl Play {
             ledger.wire.is_sound() && !ledger.has_ended(wire.speaker().unwrap_or(SERVER))
         };
         let over = |ledger: &Ledger| !open(ledger) || !can_come(ledger);
-        let still = self.wait_while_something_can_happen(deadline, over).await;
-        if open(&self.recorder.ledger())
-            && let Some(tap) = &mut self.tap
-        {
+        let still = self.wait_while_something_can_happen(&limit, over).await;
+        if open(&self.recorder.ledger()) {
             if !still {
                 // Its last words may still be on their way.
-                self.recorder
-                    .wait_until(deadline.min(Instant::now() + AFTER_THE_SERVER), |ledger| {
-                        !open(ledger)
-                    })
-                    .await;
+                let closed = |ledger: &Ledger| !open(ledger);
+                self.wait_until(&limit.or(AFTER_THE_SERVER), closed).await;
             }
-            tap.catch_up().await;
+            if let Some(tap) = &mut self.tap {
+                tap.catch_up().await;
+            }
         }
         match evaluate(index, action, &self.recorder.ledger()) {
             Finding::Met => Waiting::Met,
@@ -481,7 +489,7 @@ impl Play {
 
     /// Waits until an expectation is met, and still is when everything has come to rest.
     async fn expect(&self, index: usize, action: &Action, within: Duration) -> Waiting {
-        let deadline = Instant::now() + within;
+        let limit = Limit::new(within);
         let server_ended = |ledger: &Ledger| {
             ledger
                 .actor(SERVER)
@@ -491,12 +499,10 @@ impl Play {
             |ledger: &Ledger| matches!(evaluate(index, action, ledger), Finding::NotYet(_));
         loop {
             let over = |ledger: &Ledger| !pending(ledger) || server_ended(ledger);
-            let still = self.wait_while_something_can_happen(deadline, over).await;
+            let still = self.wait_while_something_can_happen(&limit, over).await;
             if server_ended(&self.recorder.ledger()) {
-                let deadline = deadline.min(Instant::now() + AFTER_THE_SERVER);
-                self.recorder
-                    .wait_until(deadline, |ledger| !pending(ledger))
-                    .await;
+                let closed = |ledger: &Ledger| !pending(ledger);
+                self.wait_until(&limit.or(AFTER_THE_SERVER), closed).await;
             }
             let met = evaluate(index, action, &self.recorder.ledger()) == Finding::Met;
             if met {
@@ -506,9 +512,7 @@ impl Play {
             match evaluate(index, action, &self.recorder.ledger()) {
                 Finding::Met => return Waiting::Met,
                 Finding::Hopeless(_) => return Waiting::Hopeless,
-                Finding::NotYet(_) | Finding::Undecided(_)
-                    if !met || Instant::now() >= deadline =>
-                {
+                Finding::NotYet(_) | Finding::Undecided(_) if !met || self.is_reached(&limit) => {
                     return in_vain(still);
                 }
                 Finding::NotYet(_) | Finding::Undecided(_) => {}
@@ -544,7 +548,7 @@ impl Play {
             .exercise
             .endpoint()
             .ok_or_else(|| io::Error::other("an exercise without programs"))?;
-        let deadline = Instant::now() + READY_WITHIN;
+        let limit = Limit::new(READY_WITHIN);
         let mut first_seen: Option<Instant> = None;
         loop {
             let sockets = self.server_sockets()?;
@@ -556,7 +560,7 @@ impl Play {
             }
             // A socket of the other transport may be followed by the right one.
             let long_enough = first_seen.is_some_and(|seen| seen.elapsed() > RESTLESS);
-            let over = self.has_ended(SERVER) || Instant::now() >= deadline;
+            let over = self.has_ended(SERVER) || self.is_reached(&limit);
             if right || long_enough || over {
                 break;
             }
@@ -606,8 +610,16 @@ impl Play {
             // Where the kernel has no such setting, a server that does not ask for the port all the same says so.
             let _ = std::fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0");
         }
+        let ports: Vec<u16> = self.ports.borrow().clone();
         self.signal(SERVER, Signal::SIGKILL);
         self.wait_for_end(SERVER, LEAVE_WITHIN).await;
+        // What it had open is still being ended, as long as it takes over a cable.
+        let being_ended =
+            |socket: &Socket| socket.state == State::Other && ports.contains(&socket.local.port());
+        let limit = Limit::new(ENDED_WITHIN);
+        while listeners::table()?.iter().any(being_ended) && !self.is_reached(&limit) {
+            tokio::time::sleep(GLANCE).await;
+        }
         self.start_server().await
     }
 
@@ -682,8 +694,8 @@ impl Play {
                 .await?;
             if self.is_tcp() && !self.has_ended(actor) {
                 // It may be about to greet its user.
-                let deadline = Instant::now() + GREETED_WITHIN;
-                self.recorder.wait_until(deadline, |_| showed(self)).await;
+                let limit = Limit::new(GREETED_WITHIN);
+                self.give_time(&limit, |_| showed(self)).await;
             }
             self.settle(Some(Duration::ZERO), RESTLESS).await;
         }
@@ -694,12 +706,9 @@ impl Play {
     async fn wait_for_login(&self, actor: &str, before: Instant) -> io::Result<()> {
         self.wait_for_connection(actor, CONNECTED_WITHIN, |_| false)
             .await?;
-        let deadline = Instant::now() + SHOWN_WITHIN;
-        let ended = |ledger: &Ledger| ledger.has_ended(actor);
-        self.recorder
-            .wait_until(deadline, |ledger| {
-                self.recorder.last_output() > before || ended(ledger)
-            })
+        let shown_or_ended =
+            |ledger: &Ledger| self.recorder.last_output() > before || ledger.has_ended(actor);
+        self.give_time(&Limit::new(SHOWN_WITHIN), shown_or_ended)
             .await;
         Ok(())
     }
@@ -716,11 +725,24 @@ impl Play {
         within: Duration,
         enough: impl Fn(&Self) -> bool,
     ) -> io::Result<()> {
+        tokio::select! {
+            biased;
+            waited = self.look_for_a_connection(actor, within, enough) => waited,
+            () = self.come_to_a_standstill(Stillness::Likely) => Ok(()),
+        }
+    }
+
+    async fn look_for_a_connection(
+        &self,
+        actor: &str,
+        within: Duration,
+        enough: impl Fn(&Self) -> bool,
+    ) -> io::Result<()> {
         let Some(program) = self.programs.get(actor).filter(|_| self.is_tcp()) else {
             return Ok(());
         };
-        let deadline = Instant::now() + within;
-        while !self.has_ended(actor) && Instant::now() < deadline && !enough(self) {
+        let limit = Limit::new(within);
+        while !self.has_ended(actor) && !self.is_reached(&limit) && !enough(self) {
             let mut connected = self.sockets()?;
             connected.retain(|socket| {
                 Transport::from(socket.transport) == Transport::Tcp
@@ -844,9 +866,7 @@ impl Play {
 
     async fn wait_for_end(&self, actor: &str, within: Duration) -> bool {
         let ended = |ledger: &Ledger| ledger.has_ended(actor);
-        self.recorder
-            .wait_until(Instant::now() + within, ended)
-            .await
+        self.wait_until(&Limit::new(within), ended).await
     }
 
     pub(super) fn has_ended(&self, actor: &str) -> bool {

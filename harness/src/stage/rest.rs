@@ -5,11 +5,12 @@
 //! long on an idle one. A program is at rest when none of its threads runs and nothing is on its way: to it over the
 //! network, or from it to its terminal.
 
+use super::patience::Limit;
 use super::play::Play;
 use super::program::Program;
 use crate::event::EventKind;
 use crate::judge::Ledger;
-use crate::world::processes::{self, Processes};
+use crate::world::processes::Processes;
 use crate::world::standstill::{self, Standstill};
 use capture::listeners::{Socket, State};
 use std::time::Duration;
@@ -24,15 +25,36 @@ const AGAIN: Duration = Duration::from_millis(5);
 /// What was found at rest so long ago at most still is when one look more finds it so.
 const JUST_NOW: Duration = Duration::from_millis(10);
 
-/// For how long nobody must have done anything before it is said that nobody can. The kernel's own delays are shorter.
-const STILL_FOR: Duration = Duration::from_secs(1);
+/// How sure it must be that nobody can do anything more.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stillness {
+    /// Somebody is judged by it.
+    Sure,
+    /// It only decides when the next step is taken, which has been waited for long enough then.
+    Likely,
+}
 
-/// How soon it is looked at first whether anybody can do anything. As long as somebody can it is done less and less often:
-/// hundreds of scenarios that wait would take the processors from each other.
-const STILL_AGAIN: Duration = Duration::from_millis(200);
+impl Stillness {
+    /// For how long nobody must have done anything. The kernel's own delays are shorter than that of [`Stillness::Sure`].
+    fn lasts(self) -> Duration {
+        match self {
+            Stillness::Sure => Duration::from_secs(1),
+            Stillness::Likely => Duration::from_millis(100),
+        }
+    }
+
+    /// How soon it is looked at first whether anybody can do anything. As long as somebody can it is done less and less
+    /// often: hundreds of scenarios that wait would take the processors from each other.
+    fn first_look(self) -> Duration {
+        match self {
+            Stillness::Sure => Duration::from_millis(200),
+            Stillness::Likely => Duration::from_millis(50),
+        }
+    }
+}
 
 /// The longest time between two such looks.
-const STILL_AGAIN_AT_MOST: Duration = Duration::from_secs(2);
+const LOOK_AT_MOST: Duration = Duration::from_secs(2);
 
 /// Somebody who is at rest is about to wake up when such a socket holds something.
 const WAITS_FOR_A_READER: &[State] = &[State::Connected, State::Bound];
@@ -45,7 +67,7 @@ impl Play {
     /// for `quiet`. A program that never rests is waited for no longer than `at_most`.
     pub(super) async fn settle(&self, quiet: Option<Duration>, at_most: Duration) {
         let began = Instant::now();
-        let deadline = began + at_most.max(quiet.unwrap_or_default() + AGAIN);
+        let limit = Limit::new(at_most.max(quiet.unwrap_or_default() + AGAIN));
         let quiet = quiet.unwrap_or(REST);
         let printed = self.recorder.last_output();
         let just_rested = self
@@ -72,9 +94,9 @@ impl Play {
                 // Before it has been silent for so long a look only tells who never rests. In the end two are needed.
                 let nearly_silent = printed.max(began) + quiet - AGAIN.min(quiet);
                 let next = nearly_silent.min(Instant::now() + REST);
-                tokio::time::sleep_until(next.min(deadline)).await;
+                tokio::time::sleep_until(next.min(limit.end())).await;
             }
-            if Instant::now() >= deadline {
+            if self.is_reached(&limit) {
                 break;
             }
             let printed = self.recorder.last_output();
@@ -82,7 +104,7 @@ impl Play {
             restless.retain(|(program, _)| busy(&processes, program));
             let rests = restless.is_empty()
                 && !(self.programs.values()).any(|program| busy(&processes, program))
-                && !self.has_more_to_do(WAITS_FOR_A_READER);
+                && !self.has_more_to_do(&processes, WAITS_FOR_A_READER);
             // Twice in a row, so that a process between two states is not taken for one at rest.
             let silent_for = printed.max(began).elapsed();
             let silent = silent_for >= quiet || just_rested && printed < began;
@@ -104,47 +126,56 @@ impl Play {
         }
     }
 
-    /// Waits for something until the deadline, or until nothing more can happen by itself, and says whether that was it:
+    /// Waits for something until the limit, or until nothing more can happen by itself, and says whether that was it:
     /// every program waits for another, without a time limit, and nothing is on its way to anybody.
     pub(super) async fn wait_while_something_can_happen(
         &self,
-        deadline: Instant,
+        limit: &Limit,
         condition: impl Fn(&Ledger) -> bool,
     ) -> bool {
         tokio::select! {
             biased;
-            _ = self.recorder.wait_until(deadline, condition) => false,
-            () = self.come_to_a_standstill() => true,
+            _ = self.wait_until(limit, condition) => false,
+            () = self.come_to_a_standstill(Stillness::Sure) => true,
+        }
+    }
+
+    /// Waits for something that is usual but not owed, as long as it can still come: until the limit at most.
+    pub(super) async fn give_time(&self, limit: &Limit, condition: impl Fn(&Ledger) -> bool) {
+        tokio::select! {
+            biased;
+            _ = self.wait_until(limit, condition) => {}
+            () = self.come_to_a_standstill(Stillness::Likely) => {}
         }
     }
 
     /// Returns when nothing more can happen by itself. Where that cannot be seen it never does.
-    async fn come_to_a_standstill(&self) {
+    pub(super) async fn come_to_a_standstill(&self, how: Stillness) {
         let mut since: Option<(Standstill, Instant)> = None;
-        let mut again = STILL_AGAIN;
+        let mut again = how.first_look();
         loop {
             tokio::time::sleep(again).await;
-            again = STILL_AGAIN_AT_MOST.min(again * 5 / 4);
-            if !self.sees_the_network() || self.has_more_to_do(COMES_TO_ITS_END) {
+            again = LOOK_AT_MOST.min(again * 5 / 4);
+            let processes = Processes::read();
+            if !self.sees_the_network() || self.has_more_to_do(&processes, COMES_TO_ITS_END) {
                 since = None;
                 continue;
             }
-            let processes = Processes::read();
             let everybody = self
                 .programs
                 .values()
                 .flat_map(|program| processes.family(program.pid))
                 .collect();
-            since = match (standstill::look(&everybody), since) {
+            since = match (standstill::look(&processes, &everybody), since) {
                 (Some(now), Some((before, began))) if now == before => {
-                    if began.elapsed() >= STILL_FOR {
+                    if began.elapsed() >= how.lasts() {
                         return;
                     }
-                    again = STILL_AGAIN;
+                    again = how.first_look();
                     Some((before, began))
                 }
                 (Some(now), _) => {
-                    again = STILL_AGAIN;
+                    again = how.first_look();
                     Some((now, Instant::now()))
                 }
                 (None, _) => None,
@@ -154,8 +185,8 @@ impl Play {
 
     /// Whether something is on its way to programs that seem to be at rest: over a socket in one of these states, to a
     /// terminal, or otherwise.
-    fn has_more_to_do(&self, states: &[State]) -> bool {
-        if self.is_an_end_untold() || self.faults.are_pending() {
+    fn has_more_to_do(&self, processes: &Processes, states: &[State]) -> bool {
+        if self.is_an_end_untold(processes) || self.faults.are_pending() {
             return true;
         }
         if self.programs.values().any(Program::has_said_more) {
@@ -182,10 +213,10 @@ impl Play {
     }
 
     /// Whether a process has ended and nobody has recorded that yet.
-    fn is_an_end_untold(&self) -> bool {
+    fn is_an_end_untold(&self, processes: &Processes) -> bool {
         self.programs
             .values()
-            .any(|program| !self.has_ended(&program.actor) && processes::has_ended(program.pid))
+            .any(|program| processes.has_ended(program.pid) && !self.has_ended(&program.actor))
     }
 
     fn is_ours(&self, socket: &Socket) -> bool {

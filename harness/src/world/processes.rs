@@ -114,6 +114,14 @@ impl Processes {
         })
     }
 
+    /// Whether a process has ended; whether somebody has asked for its status does not matter.
+    pub fn has_ended(&self, pid: u32) -> bool {
+        // The first thread may have ended and left the others at work.
+        self.by_pid
+            .get(&pid)
+            .is_none_or(|process| matches!(process.state, 'Z' | 'X') && process.threads <= 1)
+    }
+
     /// Everything that descends from `root`, and what shares its session; `root` included.
     pub fn family(&self, root: u32) -> BTreeSet<u32> {
         let mut family = BTreeSet::from([root]);
@@ -135,16 +143,25 @@ impl Processes {
     }
 }
 
-/// Whether every thread of a process has ended; whether somebody has asked for its status does not matter.
-pub fn has_ended(pid: u32) -> bool {
-    thread_states(pid).all(|state| matches!(state, 'Z' | 'X'))
-}
-
 /// The state of each thread of a process, as a letter (proc(5)). Threads that are gone by then are left out.
 fn thread_states(pid: u32) -> impl Iterator<Item = char> {
     numbered(&format!("/proc/{pid}/task")).filter_map(move |thread| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).ok()?;
         after_name(&stat)?.first()?.chars().next()
+    })
+}
+
+/// For how long each thread of these processes has wanted a processor and had none (schedstat, in the kernel's
+/// `Documentation/scheduler/sched-stats.rst`). Nothing where the kernel does not count that.
+pub fn waits_for_a_processor(pids: &BTreeSet<u32>) -> impl Iterator<Item = (u32, Duration)> {
+    let threads = pids.iter().flat_map(|pid| {
+        let folder = format!("/proc/{pid}/task");
+        numbered(&folder).map(move |thread| (thread, format!("{folder}/{thread}/schedstat")))
+    });
+    threads.filter_map(|(thread, file)| {
+        let counts = std::fs::read_to_string(file).ok()?;
+        let waited = counts.split_whitespace().nth(1)?.parse().ok()?;
+        Some((thread, Duration::from_nanos(waited)))
     })
 }
 
@@ -271,14 +288,15 @@ mod tests {
             .expect("sleep can be started");
         let family = Processes::read().family(std::process::id());
         assert!(family.contains(&child.id()));
-        assert!(!has_ended(child.id()));
+        assert!(!Processes::read().has_ended(child.id()));
         child.kill().expect("it can be killed");
+        // What nobody has asked for its status yet is still in the table.
+        while !Processes::read().has_ended(child.id()) {
+            std::thread::yield_now();
+        }
         child.wait().expect("it can be reaped");
-        assert!(has_ended(child.id()));
-        assert!(
-            !Processes::read()
-                .family(std::process::id())
-                .contains(&child.id())
-        );
+        let processes = Processes::read();
+        assert!(processes.has_ended(child.id()));
+        assert!(!processes.family(std::process::id()).contains(&child.id()));
     }
 }

@@ -5,7 +5,7 @@
 //! Neither is anybody of whom the kernel does not tell enough: waiting longer than needed is the harmless mistake.
 
 use super::call::{Call, Doing};
-use super::processes::numbered;
+use super::processes::{Processes, numbered};
 use crate::sys;
 use nix::libc;
 use nix::sys::socket::{getsockopt, sockopt};
@@ -20,10 +20,10 @@ pub struct Standstill {
 }
 
 /// Looks at these processes; none when one of them may go on by itself. Those that have ended do not count.
-pub fn look(pids: &BTreeSet<u32>) -> Option<Standstill> {
+pub fn look(processes: &Processes, pids: &BTreeSet<u32>) -> Option<Standstill> {
     let mut switches = Vec::new();
     for pid in pids {
-        if !super::processes::has_ended(*pid) {
+        if !processes.has_ended(*pid) {
             look_at(*pid, &mut switches)?;
         }
     }
@@ -149,6 +149,10 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::process::Command;
 
+    fn look_at_all(family: &BTreeSet<u32>) -> Option<Standstill> {
+        look(&Processes::read(), family)
+    }
+
     fn ends_by_others_only(number: i64, arguments: &str) -> bool {
         match Doing::parse(&format!("{number} {arguments} 0x7ffd0 0x7f00")) {
             Some(Doing::Call(call)) => call.only_others_can_end(|descriptor| descriptor == 3),
@@ -205,15 +209,15 @@ mod tests {
             return;
         };
         let family = BTreeSet::from([child.id()]);
-        wait_until(|| look(&family).is_some());
-        let before = look(&family);
-        assert_eq!(before, look(&family));
+        wait_until(|| look_at_all(&family).is_some());
+        let before = look_at_all(&family);
+        assert_eq!(before, look_at_all(&family));
         let mut input = child.stdin.take().expect("it has one");
         input.write_all(b"x").expect("it reads");
         let mut output = child.stdout.take().expect("it has one");
         output.read_exact(&mut [0]).expect("it writes");
-        wait_until(|| look(&family).is_some());
-        assert_ne!(before, look(&family));
+        wait_until(|| look_at_all(&family).is_some());
+        assert_ne!(before, look_at_all(&family));
         testing::end(&mut child);
     }
 
@@ -231,7 +235,7 @@ mod tests {
         };
         if testing::shows_calls(&child) {
             wait_until(asleep);
-            assert_eq!(look(&BTreeSet::from([child.id()])), None);
+            assert_eq!(look_at_all(&BTreeSet::from([child.id()])), None);
         }
         testing::end(&mut child);
     }

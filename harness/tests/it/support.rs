@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -26,11 +27,19 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 /// The harness's command, in a folder of the test's own. Waits while a test has the machine to itself.
 pub(crate) fn harness(cwd: &Path) -> Harness {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.current_dir(cwd);
+    command.current_dir(cwd).env("PATH", system_first());
     Harness {
         command,
         _beside: Beside::others(),
     }
+}
+
+/// Where programs are looked for: first among the system's. What version managers build themselves may take several
+/// times as long to start, and a check starts programs a hundred times.
+fn system_first() -> OsString {
+    let mut path = OsString::from("/usr/bin:");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path
 }
 
 /// A command beside which no test takes most of the machine, as long as this is there.
@@ -125,7 +134,9 @@ pub(crate) fn harness_without_namespaces(copy: &Copy) -> Harness {
         .arg("echo 0 > /proc/sys/user/max_net_namespaces && exec \"$@\"")
         .arg("sh")
         .arg(env!("CARGO_BIN_EXE_harness"));
-    command.current_dir(copy.home.path());
+    command
+        .current_dir(copy.home.path())
+        .env("PATH", system_first());
     Harness {
         command,
         _beside: Beside::others(),
