@@ -29,10 +29,9 @@ const VARIANTS: [(&str, &[&str]); 15] = [
     ("utf16", &["python3"]),
 ];
 
-/// Does something with each, four at a time: each plays several scenes at once and then waits for the last of them, and more
-/// would only be in each other's way on two cores.
+/// Does something with each, eight at a time: each plays several scenes at once and waits most of the time.
 fn each<T: Sync, R: Send>(alone: &Alone, of: &[T], act: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    const AT_A_TIME: usize = 4;
+    const AT_A_TIME: usize = 8;
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
