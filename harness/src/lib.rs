@@ -26,8 +26,8 @@
 //! - [`judge`]: the ledger (a fold of events), expectations (pure questions to the ledger), verdicts.
 //! - [`rubric`]: what an instructor says each check is worth.
 //! - [`stage`]: plays one scenario. `program` is the only module that starts programs under test (and
-//!   prepares the commands of builds); `rest` tells
-//!   when everything is quiet; `tap` watches the wire and `owner` says whose each socket is; `relay` has a cable in its
+//!   prepares the commands of builds); `rest` tells when everything is quiet, `patience` how long a program is waited for
+//!   on a machine that it shares; `tap` watches the wire and `owner` says whose each socket is; `relay` has a cable in its
 //!   hand and `sockets` stand in for one; `curtain` ends everything.
 //! - [`understudy`]: a client and a server of the harness's own, to find out which of a pair that failed is to be looked at.
 //! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any, and the sandbox
@@ -44,7 +44,8 @@
 //! - The stage decides nothing: it asks the judge's own [`judge::expect::evaluate`] when to stop waiting, so the two
 //!   cannot disagree about what was seen.
 //! - No server is ever probed by connecting; no prompt is ever waited for.
-//! - Every wait has a deadline and can name what it waited for.
+//! - Every wait has a deadline and can name what it waited for. Time in which the machine kept a processor from the
+//!   programs does not count.
 //! - A check may fail a program only for a sentence of the sheet, which it names. What neither screens nor wire decide is
 //!   inconclusive; so is whatever rests on a wire that was not seen to the last frame.
 //! - Nothing a program printed reaches a terminal unescaped.
