@@ -43,6 +43,9 @@ const READY_WITHIN: Duration = Duration::from_secs(15);
 /// How often the kernel's tables are looked at while something there is awaited: they announce nothing.
 pub(super) const GLANCE: Duration = Duration::from_millis(10);
 
+/// The same where looking costs next to nothing.
+const SHORT_GLANCE: Duration = Duration::from_millis(3);
+
 /// For how long nothing is printed before the next line is typed, when the effect of the last was not seen.
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -564,7 +567,9 @@ impl Play {
             if right || long_enough || over {
                 break;
             }
-            tokio::time::sleep(GLANCE).await;
+            // Where nobody else has a socket, that there is none yet is told by two short files.
+            let cheap = self.job.seclusion.network && sockets.is_empty();
+            tokio::time::sleep(if cheap { SHORT_GLANCE } else { GLANCE }).await;
         }
         self.settle(Some(Duration::ZERO), RESTLESS).await;
         let sockets = self.server_sockets()?;

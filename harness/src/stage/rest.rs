@@ -20,7 +20,7 @@ use tokio::time::Instant;
 const REST: Duration = Duration::from_millis(30);
 
 /// How soon it is looked again whether everything is at rest.
-const AGAIN: Duration = Duration::from_millis(5);
+const AGAIN: Duration = Duration::from_millis(2);
 
 /// What was found at rest so long ago at most still is when one look more finds it so.
 const JUST_NOW: Duration = Duration::from_millis(10);
