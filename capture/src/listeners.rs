@@ -76,15 +76,6 @@ pub fn table() -> io::Result<Vec<Socket>> {
 /// When the tables cannot be read.
 pub fn table_in(folder: &Path) -> io::Result<Vec<Socket>> {
     let mut sockets = Vec::new();
-    let mut read = |file: &str, transport| match std::fs::read_to_string(folder.join(file)) {
-        Ok(text) => {
-            sockets.extend(parse(&text, transport));
-            Ok(())
-        }
-        // A machine without IPv6 has no table for it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && file.ends_with('6') => Ok(()),
-        Err(error) => Err(error),
-    };
     let [tcp, tcp6, udp, udp6] = hold_any(folder);
     for (file, transport, holds_any) in [
         ("tcp", Transport::Tcp, tcp),
@@ -92,8 +83,14 @@ pub fn table_in(folder: &Path) -> io::Result<Vec<Socket>> {
         ("udp", Transport::Udp, udp),
         ("udp6", Transport::Udp, udp6),
     ] {
-        if holds_any {
-            read(file, transport)?;
+        if !holds_any {
+            continue;
+        }
+        match std::fs::read_to_string(folder.join(file)) {
+            Ok(text) => sockets.extend(parse(&text, transport)),
+            // A machine without IPv6 has no table for it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && file.ends_with('6') => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(sockets)

@@ -156,8 +156,12 @@ impl Play {
         loop {
             tokio::time::sleep(again).await;
             again = LOOK_AT_MOST.min(again * 5 / 4);
+            if !self.sees_the_network() {
+                since = None;
+                continue;
+            }
             let processes = Processes::read();
-            if !self.sees_the_network() || self.has_more_to_do(&processes, COMES_TO_ITS_END) {
+            if self.has_more_to_do(&processes, COMES_TO_ITS_END) {
                 since = None;
                 continue;
             }
