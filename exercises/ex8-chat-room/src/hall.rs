@@ -1,12 +1,12 @@
-//! One bounded outbox per connection, and the room they belong to: the only user of
-//! [`Room`].
+//! The room with the outboxes of all its connections: the only user of [`Room`].
 //!
-//! What the room says once is written out once and copied into the outbox of everyone it is for. An
-//! outbox is emptied in one `write` by the connection it belongs to, so lines that come quickly travel
-//! together and one that comes alone travels at once.
+//! What the room says to everybody is written out once and recorded on the [`Tape`]. When all who have just spoken
+//! have been heard, [`Hall::send_all`] empties every outbox in one `write`, so lines that come quickly travel
+//! together and one that comes alone travels at once. What is for one connection only, and what the kernel does
+//! not take at once, is sent by that connection's task.
 //!
-//! **Who does not read:** when the kernel takes no more for a member and [`OUTBOX_LIMIT`] octets
-//! wait, the member is removed and the room is told. Nobody waits for it.
+//! **Who does not read:** when the kernel takes no more for a member and it is [`OUTBOX_LIMIT`] octets behind the
+//! others, the member is removed and the room is told. Nobody waits for it.
 //!
 //! **Who does not log in:** keeps a seat only as long as nobody else wants it. When all are taken, the
 //! connection that has been without a name for longest is sent away for a new one, so that a flood of
@@ -18,38 +18,19 @@ use std::{
     sync::Arc,
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::{net::TcpStream, sync::Notify};
 
 use crate::{
     lines::TooLong,
     message::{Reply, Request},
+    outbox::{OUTBOX_LIMIT, Outbox, Outgoing, Sink},
     room::{Audience, Delivery, Event, MemberId, Room, Unreadable, Vanishing},
+    tape::Tape,
 };
-
-/// Most octets that wait in the server for one member, on top of what the kernel holds.
-pub const OUTBOX_LIMIT: usize = 1024 * 1024;
 
 /// Most connections at once, members and guests, unless told otherwise.
 pub const MAX_CONNECTIONS: usize = 1000;
-
-/// An emptied outbox larger than this gives its memory back.
-const KEEP: usize = 64 * 1024;
-
-/// Where an outbox is emptied into: a connection, or what a test has in its place.
-pub trait Sink {
-    /// Takes as many octets as it can without waiting.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if it can take none now; anything else if it is broken.
-    fn try_write(&self, octets: &[u8]) -> io::Result<usize>;
-}
-
-impl Sink for TcpStream {
-    fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
-        TcpStream::try_write(self, octets)
-    }
-}
 
 /// What the server's own output is told. `Display` gives it as one line.
 #[derive(Debug)]
@@ -75,33 +56,16 @@ impl fmt::Display for Entry<'_> {
 pub struct Hall<S = TcpStream> {
     room: Room,
     outboxes: BTreeMap<MemberId, Outbox<S>>,
+    tape: Tape,
     /// Those who have not logged in, in the order they came.
     guests: BTreeSet<MemberId>,
     max_connections: usize,
     next_id: u64,
     log: Box<dyn FnMut(Entry<'_>) + Send>,
+    /// Notified when there is something for many.
+    mail: Arc<Notify>,
     /// The encoded reply under way; kept for its memory.
     encoded: Vec<u8>,
-}
-
-/// What one connection still has to get.
-struct Outbox<S> {
-    octets: BytesMut,
-    sink: Arc<S>,
-    wake: Arc<Notify>,
-    /// Something did not fit: only the goodbye is still to come.
-    overflowed: bool,
-    /// The goodbye is in: nothing more comes after it.
-    closed: bool,
-}
-
-/// What is left of an outbox after as much as possible was written.
-#[derive(Clone, Copy, Debug)]
-pub struct Outgoing {
-    /// Octets wait: the kernel takes no more for now.
-    pub waiting: bool,
-    /// The goodbye is written or waits as the last thing.
-    pub closed: bool,
 }
 
 /// A connection's place in the hall.
@@ -109,7 +73,7 @@ pub struct Outgoing {
 pub struct Seat {
     /// Its number.
     pub id: MemberId,
-    /// Notified when an empty outbox gets something.
+    /// Notified when its outbox is this connection's own task's to empty.
     pub wake: Arc<Notify>,
 }
 
@@ -119,10 +83,12 @@ impl<S: Sink> Hall<S> {
         Self {
             room: Room::new(),
             outboxes: BTreeMap::new(),
+            tape: Tape::default(),
             guests: BTreeSet::new(),
             max_connections,
             next_id: 1,
             log: Box::new(log),
+            mail: Arc::default(),
             encoded: Vec::new(),
         }
     }
@@ -141,13 +107,7 @@ impl<S: Sink> Hall<S> {
         self.guests.insert(seat.id);
         self.outboxes.insert(
             seat.id,
-            Outbox {
-                octets: BytesMut::new(),
-                sink: Arc::clone(sink),
-                wake: Arc::clone(&seat.wake),
-                overflowed: false,
-                closed: false,
-            },
+            Outbox::new(Arc::clone(sink), Arc::clone(&seat.wake)),
         );
         Some(seat)
     }
@@ -162,7 +122,7 @@ impl<S: Sink> Hall<S> {
     /// Does what a connection's line asks for.
     pub fn receive(&mut self, id: MemberId, line: Result<Bytes, TooLong>) {
         // What comes after LEAVE, or from a member on its way out, is not for the room.
-        if self.outboxes.get(&id).is_none_or(|outbox| outbox.closed) {
+        if self.outboxes.get(&id).is_none_or(Outbox::is_closed) {
             return;
         }
         let request = line
@@ -201,9 +161,9 @@ impl<S: Sink> Hall<S> {
         let mut goodbye = Vec::new();
         Reply::Bye("the server is shutting down".into()).encode(&mut goodbye);
         for outbox in self.outboxes.values_mut() {
-            outbox.close(&goodbye);
+            outbox.close(&goodbye, &self.tape);
             // Now, and not only when it is its turn: there may be thousands, and little time.
-            let _ = outbox.flush();
+            let _ = outbox.flush(&self.tape);
         }
     }
 
@@ -218,9 +178,26 @@ impl<S: Sink> Hall<S> {
     /// The connection is broken, or its seat has been given to another.
     pub fn flush(&mut self, id: MemberId) -> io::Result<Outgoing> {
         match self.outboxes.get_mut(&id) {
-            Some(outbox) => outbox.flush(),
+            Some(outbox) => outbox.flush(&self.tape),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+
+    /// Notified when there is something for many: whoever waits for it calls [`send_all`](Self::send_all).
+    pub fn mail(&self) -> Arc<Notify> {
+        Arc::clone(&self.mail)
+    }
+
+    /// Writes as much of every outbox as the kernel takes, and forgets what all have got.
+    pub fn send_all(&mut self) {
+        let mut needed = self.tape.end();
+        for outbox in self.outboxes.values_mut() {
+            if !outbox.is_stuck() {
+                outbox.flush_for_its_task(&self.tape);
+            }
+            needed = needed.min(outbox.needs_from().unwrap_or(needed));
+        }
+        self.tape.forget_before(needed);
     }
 
     /// Takes the seat of who has been without a name for longest, without waiting for their goodbye to
@@ -232,9 +209,9 @@ impl<S: Sink> Hall<S> {
         if let Some(mut outbox) = self.outboxes.remove(&guest) {
             let mut goodbye = Vec::new();
             Reply::Bye("the room is full, and you have not logged in".into()).encode(&mut goodbye);
-            outbox.close(&goodbye);
+            outbox.close(&goodbye, &self.tape);
             // What it takes of it now it gets.
-            let _ = outbox.flush();
+            let _ = outbox.flush(&self.tape);
         }
         true
     }
@@ -255,87 +232,60 @@ impl<S: Sink> Hall<S> {
         }
         self.encoded.clear();
         reply.encode(&mut self.encoded);
-        let octets = &self.encoded;
-        let mut full = Vec::new();
         match *to {
-            Audience::Only(id) => {
-                if let Some(outbox) = self.outboxes.get_mut(&id) {
-                    if matches!(reply, Reply::Bye(_)) {
-                        outbox.close(octets);
-                    } else if !outbox.offer(octets) {
-                        full.push(id);
-                    }
-                }
+            Audience::Only(id) => self.tell(id, matches!(reply, Reply::Bye(_))),
+            Audience::Everyone => self.tell_all(None),
+            Audience::EveryoneBut(id) => self.tell_all(Some(id)),
+        }
+    }
+
+    /// Puts what is encoded into one outbox.
+    fn tell(&mut self, id: MemberId, is_goodbye: bool) -> Vec<MemberId> {
+        let mut full = Vec::new();
+        if let Some(outbox) = self.outboxes.get_mut(&id) {
+            if is_goodbye {
+                outbox.close(&self.encoded, &self.tape);
+            } else if !outbox.offer(&self.encoded, &self.tape) {
+                full.push(id);
             }
-            Audience::Everyone | Audience::EveryoneBut(_) => {
-                // Members and outboxes are both in the order of their ids: one walk through both
-                // instead of a search for each.
-                let mut outboxes = self.outboxes.iter_mut();
-                for (id, _) in self.room.members() {
-                    let outbox = outboxes.find(|(outbox_id, _)| **outbox_id == id);
-                    let Some((_, outbox)) = outbox else { break };
-                    if *to == Audience::EveryoneBut(id) {
-                        continue;
-                    }
-                    if !outbox.offer(octets) {
-                        full.push(id);
-                    }
-                }
+            // The welcome is the first that a member gets, and whatever all get it gets after it.
+            if self.room.contains(id) {
+                outbox.tune_in(&self.tape);
             }
         }
         full
     }
-}
 
-impl<S: Sink> Outbox<S> {
-    fn put(&mut self, octets: &[u8]) {
-        if self.closed {
-            return;
+    /// Records what is encoded for all members.
+    fn tell_all(&mut self, but: Option<MemberId>) -> Vec<MemberId> {
+        let line = self.tape.record(&self.encoded);
+        if let Some(outbox) = but.and_then(|id| self.outboxes.get_mut(&id)) {
+            outbox.leave_out(line.clone());
         }
-        if self.octets.is_empty() {
-            self.wake.notify_one();
+        self.mail.notify_one();
+        if self.tape.len() > OUTBOX_LIMIT {
+            self.leave_behind(line.start)
+        } else {
+            Vec::new()
         }
-        self.octets.extend_from_slice(octets);
     }
 
-    /// Puts the goodbye in, also where it is too full for anything else.
-    fn close(&mut self, goodbye: &[u8]) {
-        self.put(goodbye);
-        self.closed = true;
-        // Whoever waits for the kernel has to hear of it too.
-        self.wake.notify_one();
-    }
-
-    /// Puts the octets in if they fit. After some that did not nothing else does: whoever is shown out
-    /// has got everything up to that moment, without a gap.
-    fn offer(&mut self, octets: &[u8]) -> bool {
-        let fits = |outbox: &Self| outbox.octets.len() + octets.len() <= OUTBOX_LIMIT;
-        if !self.overflowed && !fits(self) {
-            // Its connection may just not have had its turn. A broken one is found out by its own task.
-            let _ = self.flush();
-            self.overflowed = !fits(self);
-        }
-        if !self.overflowed {
-            self.put(octets);
-        }
-        !self.overflowed
-    }
-
-    fn flush(&mut self) -> io::Result<Outgoing> {
-        while !self.octets.is_empty() {
-            match self.sink.try_write(&self.octets) {
-                Ok(written) => self.octets.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+    /// Has those who are too far behind the others get what was told before `end` and no more.
+    fn leave_behind(&mut self, end: u64) -> Vec<MemberId> {
+        let limit = self.tape.end() - OUTBOX_LIMIT as u64;
+        let is_behind = |outbox: &Outbox<S>| outbox.needs_from().is_some_and(|from| from < limit);
+        let mut full = Vec::new();
+        for (&id, outbox) in &mut self.outboxes {
+            if is_behind(outbox) {
+                // It may just not have had its turn.
+                outbox.flush_for_its_task(&self.tape);
+            }
+            if is_behind(outbox) && outbox.leave_tape(&self.tape, end) {
+                full.push(id);
             }
         }
-        let waiting = !self.octets.is_empty();
-        if !waiting && self.octets.capacity() > KEEP {
-            self.octets = BytesMut::new();
-        }
-        Ok(Outgoing {
-            waiting,
-            closed: self.closed,
-        })
+        // Nobody needs as much any more.
+        self.send_all();
+        full
     }
 }

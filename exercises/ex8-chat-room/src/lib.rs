@@ -21,7 +21,9 @@
 //! | [`lines`] | octets in, complete lines out, however the octets were split |
 //! | [`printable`] | text that cannot do anything to a terminal but appear on it |
 //! | [`room`] | the rules: event in → deliveries out |
-//! | [`hall`] | one bounded outbox per connection; the only user of the room |
+//! | [`tape`] | what everybody is told, kept once for all of them |
+//! | [`outbox`] | what one connection still has to get: how far it is on the tape, and what is for it alone |
+//! | [`hall`] | the room, the tape and everybody's outbox; the only user of the room |
 //! | [`server`] | listener, connections, orderly end |
 //! | [`descriptors`] | room for so many connections |
 //! | [`journal`] | the server's own output, which never makes the room wait |
@@ -36,8 +38,9 @@
 //!
 //! - [`room`], [`session`] and [`window::state`] know no sockets, no clock, no randomness and no hash
 //!   order: the same events give the same messages in the same order.
-//! - Nobody waits for a member who does not read: an outbox is bounded, and who fills it leaves.
-//! - No `write` per line: all that has gathered for a member leaves in one.
+//! - Nobody waits for a member who does not read: who falls too far behind the others leaves.
+//! - No `write` per line: who has something to say is heard first, and then all that has gathered for a
+//!   member leaves in one.
 //! - Octets from the network reach a terminal or a log only through [`printable::printable`].
 //! - Deliberately absent: history (who joins sees nothing from before), private messages, flood
 //!   control, authentication and encryption.
@@ -51,11 +54,13 @@ pub mod journal;
 pub mod lines;
 pub mod message;
 pub mod name;
+pub mod outbox;
 pub mod printable;
 pub mod room;
 pub mod screen;
 pub mod server;
 pub mod session;
+pub mod tape;
 pub mod window;
 
 /// Port of the server unless told otherwise.

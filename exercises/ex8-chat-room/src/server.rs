@@ -1,8 +1,8 @@
 //! Listener and connections: read, hand to the hall, write what it says.
 //!
-//! Every connection has one task, and all tasks share one thread: the work per line is a copy into a
-//! buffer, far less than handing it to another thread would cost. Deliberately decides nothing about
-//! the room.
+//! Every connection has one task that reads, and one more carries the mail to all of them. They share one thread:
+//! the work per line is a copy into a buffer, far less than handing it to another thread would cost. Deliberately
+//! decides nothing about the room.
 
 use std::{
     future::Future,
@@ -19,11 +19,11 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::Interest,
     net::{TcpListener, TcpSocket, TcpStream},
-    select,
+    select, spawn,
     task::yield_now,
     time::{sleep, timeout},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::{
     MAX_LINE_LEN,
@@ -107,6 +107,7 @@ pub async fn run(
 ) {
     let hall = Arc::new(Mutex::new(Hall::new(max_connections, log)));
     let connections = TaskTracker::new();
+    let _postman = AbortOnDropHandle::new(spawn(carry_mail(Arc::clone(&hall))));
     let mut shutdown = pin!(shutdown);
     loop {
         let complain = |why: &io::Error| lock(&hall).complain(why);
@@ -123,6 +124,17 @@ pub async fn run(
     connections.close();
     // Each has that long for its farewell, but if they are many the last ones begin late.
     let _ = timeout(FAREWELL_TIME, connections.wait()).await;
+}
+
+/// Sends what has gathered for everybody, whenever something has.
+async fn carry_mail(hall: Arc<Mutex<Hall>>) {
+    let mail = lock(&hall).mail();
+    loop {
+        mail.notified().await;
+        // All who have something to say now are heard first, so that it leaves together.
+        yield_now().await;
+        lock(&hall).send_all();
+    }
 }
 
 /// Accepts until it works, and says once what is in the way.
@@ -236,7 +248,8 @@ async fn bid_farewell(stream: &TcpStream, hall: &Mutex<Hall>, seat: &Seat) -> io
         stream.writable().await?;
     }
     SockRef::from(stream).shutdown(Shutdown::Write)?;
-    let mut ignored = [0; 4096];
+    // Not an array: every connection's task would have room for it from the beginning.
+    let mut ignored = vec![0; 4096];
     loop {
         stream.readable().await?;
         match stream.try_read(&mut ignored) {

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io,
+    io::{self, IoSlice},
     pin::pin,
     rc::Rc,
     sync::{Arc, Mutex},
@@ -15,12 +15,14 @@ use std::{
 use bytes::Bytes;
 use ex8_chat_room::{
     MAX_LINE_LEN,
-    hall::{Entry, Hall, OUTBOX_LIMIT, Seat, Sink},
+    hall::{Entry, Hall, Seat},
     lines::{LineBuffer, TooLong},
     message::{Change, MAX_REPLY_LEN, Reply, Request},
     name::Name,
+    outbox::{OUTBOX_LIMIT, Sink},
     printable::{is_unsafe, printable},
 };
+use tokio::sync::Notify;
 
 /// Few seats and few names, so that they are fought for.
 const SEATS: usize = 5;
@@ -82,13 +84,16 @@ struct Taken {
 }
 
 impl Sink for Wire {
-    fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut taken = self.0.lock().expect("one thread");
         if taken.stalled {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        taken.octets.extend_from_slice(octets);
-        Ok(octets.len())
+        let before = taken.octets.len();
+        for piece in pieces {
+            taken.octets.extend_from_slice(piece);
+        }
+        Ok(taken.octets.len() - before)
     }
 }
 
@@ -107,6 +112,8 @@ struct Actor {
     expected: VecDeque<Expected>,
     /// Its task has something to do without being woken: it has read, or may write again.
     due: bool,
+    /// Its task waits for the kernel to take more.
+    waiting: bool,
     stalled: bool,
     /// Has logged in, so that its seat is its own.
     was_in: bool,
@@ -119,6 +126,7 @@ struct Actor {
 
 struct History {
     hall: Hall<Wire>,
+    mail: Arc<Notify>,
     /// What the hall told its own output and nobody has looked at.
     log: Arc<Mutex<VecDeque<Reply>>>,
     /// Those with a seat, by the order in which they came.
@@ -132,12 +140,14 @@ impl History {
     fn new() -> Self {
         let log = Arc::<Mutex<VecDeque<Reply>>>::default();
         let told = Arc::clone(&log);
+        let hall = Hall::new(SEATS, move |entry| {
+            if let Entry::Told(reply) = entry {
+                told.lock().expect("one thread").push_back(reply.clone());
+            }
+        });
         Self {
-            hall: Hall::new(SEATS, move |entry| {
-                if let Entry::Told(reply) = entry {
-                    told.lock().expect("one thread").push_back(reply.clone());
-                }
-            }),
+            mail: hall.mail(),
+            hall,
             log,
             actors: BTreeMap::new(),
             members: BTreeMap::new(),
@@ -211,6 +221,7 @@ impl History {
                 replies: LineBuffer::new(MAX_REPLY_LEN),
                 expected: VecDeque::new(),
                 due: true,
+                waiting: false,
                 stalled: false,
                 was_in: false,
                 dropped: false,
@@ -290,7 +301,7 @@ impl History {
         let actor = self.actors.get_mut(&who).expect("has a seat");
         actor.wire.0.lock().expect("one thread").stalled = stalled;
         actor.stalled = stalled;
-        actor.due = true;
+        actor.due |= actor.waiting && !stalled;
     }
 
     fn vanish(&mut self, who: u64) {
@@ -372,9 +383,13 @@ impl History {
         actor.expected.push_back(expected);
     }
 
-    /// Lets everybody's task do what it has been woken for, until nobody has anything to do.
+    /// Has the mail carried, and lets everybody's task do what it has been woken for, until nobody has anything to do.
     fn settle(&mut self) {
+        if pin!(self.mail.notified()).enable() {
+            self.hall.send_all();
+        }
         for who in self.actors.keys().copied().collect::<Vec<_>>() {
+            self.take_note(who);
             let actor = self.actors.get_mut(&who).expect("has a seat");
             let woken = pin!(actor.seat.wake.notified()).enable();
             if !woken && !actor.due {
@@ -384,6 +399,7 @@ impl History {
             let id = actor.seat.id;
             let outgoing = self.hall.flush(id).expect("a wire does not break");
             assert!(!outgoing.waiting || actor.stalled, "all is taken");
+            actor.waiting = outgoing.waiting;
             assert_eq!(outgoing.closed, actor.leaving);
             self.take_note(who);
             if outgoing.closed && !outgoing.waiting {
@@ -404,7 +420,7 @@ impl History {
         let actor = self.actors.get_mut(&who).expect("has a seat");
         let octets = std::mem::take(&mut actor.wire.0.lock().expect("one thread").octets);
         // Without a stall too: how much has gathered before it was this one's turn.
-        assert!(octets.len() <= OUTBOX_LIMIT + GOODBYE_LEN, "bounded");
+        assert!(octets.len() <= 2 * OUTBOX_LIMIT + GOODBYE_LEN, "bounded");
         actor.replies.input().extend_from_slice(&octets);
         while let Some(line) = actor.replies.next_line() {
             let line = line.expect("no reply is longer than the longest");
