@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Each call prints whole lines and flushes them, so they are seen at once in a pipe, too. When
 /// nobody reads any more (a closed pipe), sessions go on unseen.
 #[derive(Clone)]
-pub struct Screen(Arc<Mutex<dyn Write + Send>>);
+pub struct Screen(Arc<Mutex<Option<Box<dyn Write + Send>>>>);
 
 /// Why there is no listener.
 #[derive(Debug, thiserror::Error)]
@@ -89,16 +90,20 @@ pub enum ListenError {
 impl Screen {
     /// Shows things on `output`.
     pub fn new(output: impl Write + Send + 'static) -> Self {
-        Self(Arc::new(Mutex::new(output)))
+        Self(Arc::new(Mutex::new(Some(Box::new(output)))))
     }
 
     /// Prints whole lines, each with its LF.
     pub fn print(&self, lines: &str) {
-        let mut output = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A screen that is gone is not a reason to leave the clients alone.
-        let _ = output
+        let mut screen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(output) = &mut *screen else { return };
+        let shown = output
             .write_all(lines.as_bytes())
             .and_then(|()| output.flush());
+        // A screen that is gone is not a reason to leave the clients alone, and does not come back.
+        if shown.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            *screen = None;
+        }
     }
 }
 
@@ -245,12 +250,13 @@ async fn converse(
     screen: &Screen,
     stop: &CancellationToken,
 ) -> Option<Ending> {
+    let mut stopped = pin!(stop.cancelled());
     let mut shown = String::new();
     let mut replies = String::new();
     loop {
         tokio::select! {
             biased;
-            () = stop.cancelled() => return Some(Ending::Stopped),
+            () = &mut stopped => return Some(Ending::Stopped),
             read = connection.read() => match read {
                 Ok(true) => {}
                 Ok(false) => return Some(Ending::Closed),
@@ -282,7 +288,7 @@ async fn converse(
             sent = connection.send(replies.as_bytes()) => if let Err(error) = sent {
                 return (!session.is_over()).then(|| lost(error));
             },
-            () = stop.cancelled() => {
+            () = &mut stopped => {
                 screen.print(&session.end(&Ending::Stopped));
                 return None;
             }
