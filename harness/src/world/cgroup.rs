@@ -30,6 +30,9 @@ const LIMITS: [(&str, &str); 3] = [
     ("memory.swap.max", "0"),
 ];
 
+/// How the groups of scenarios are called: this, the harness's process, and a number.
+const SCENARIO: &str = "socket-lab-";
+
 /// Where the harness itself goes when its group is to hand controllers down.
 const OWN: &str = "socket-lab-harness";
 
@@ -52,11 +55,14 @@ impl Cgroups {
                 why: Some(why),
                 ..Cgroups::default()
             },
-            Ok(folder) => Cgroups {
-                controllers: hand_down(&folder),
-                folder: Some(folder),
-                why: None,
-            },
+            Ok(folder) => {
+                sweep(&folder);
+                Cgroups {
+                    controllers: hand_down(&folder),
+                    folder: Some(folder),
+                    why: None,
+                }
+            }
         }
     }
 }
@@ -90,6 +96,27 @@ fn mounted_at(mounts: &str) -> Option<PathBuf> {
         let place = before.split_whitespace().nth(4)?;
         is_second.then(|| PathBuf::from(place))
     })
+}
+
+/// Removes the groups of a harness that was killed and could not do it itself. Whoever is still in one keeps it.
+fn sweep(folder: &Path) {
+    let Ok(groups) = fs::read_dir(folder) else {
+        return;
+    };
+    for group in groups.flatten() {
+        let name = group.file_name();
+        let maker = name.to_str().and_then(maker);
+        if maker.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir(group.path());
+        }
+    }
+}
+
+/// The process that has made a scenario's group of this name.
+fn maker(name: &str) -> Option<&str> {
+    let (pid, number) = name.strip_prefix(SCENARIO)?.split_once('-')?;
+    let is_number = |text: &str| text.parse::<u32>().is_ok();
+    (is_number(pid) && is_number(number)).then_some(pid)
 }
 
 /// Hands the controllers down to the groups to be made, and says which are.
@@ -134,7 +161,7 @@ impl Cgroup {
     pub fn make(folder: &Path) -> io::Result<Self> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("socket-lab-{}-{number}", std::process::id());
+        let name = format!("{SCENARIO}{}-{number}", std::process::id());
         let folder = folder.join(name);
         fs::create_dir(&folder)?;
         for (file, limit) in LIMITS {
@@ -195,6 +222,35 @@ mod tests {
         let found = mounted_at(mounts);
         assert_eq!(found, Some(PathBuf::from("/sys/fs/cgroup/unified")));
         assert_eq!(mounted_at("cgroup2 and nothing else"), None);
+    }
+
+    #[test]
+    fn a_group_says_who_has_made_it() {
+        assert_eq!(maker("socket-lab-4711-12"), Some("4711"));
+        for other in [
+            OWN,
+            "socket-lab-4711",
+            "socket-lab--1",
+            "socket-lab-1-x",
+            "user.slice",
+        ] {
+            assert_eq!(maker(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_a_killed_harness_has_left_is_removed() {
+        let Some(folder) = Cgroups::probe().folder else {
+            eprintln!("SKIPPED: no control group is delegated");
+            return;
+        };
+        // No process has this number: it is the largest that Linux can be told to give, and one more.
+        let left = folder.join(format!("{SCENARIO}4194305-0"));
+        fs::create_dir(&left).expect("groups can be made here");
+        let own = Cgroup::make(&folder).expect("groups can be made here");
+        sweep(&folder);
+        assert!(!left.exists());
+        assert!(own.folder.exists(), "its maker is alive");
     }
 
     #[tokio::test]
