@@ -3,7 +3,7 @@
 //! scenario: each member gets each line once and in order.
 //!
 //! ```text
-//! cargo bench -p ex8-chat-room --bench fire                            all but the last, a minute or two
+//! cargo bench -p ex8-chat-room --bench fire                            all but the last, five minutes
 //! cargo bench -p ex8-chat-room --bench fire -- members                 10,000 members, 100 of them talk
 //! cargo bench -p ex8-chat-room --bench fire -- stalled                 with and without members that do not read
 //! cargo bench -p ex8-chat-room --bench fire -- flood                   with and without a flood of connections
@@ -23,7 +23,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command, Stdio},
     rc::Rc,
     sync::{
         Arc,
@@ -33,6 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::{Parser, ValueEnum};
 use ex8_chat_room::descriptors;
 use load::{Crowd, log_in};
 use nix::{
@@ -77,45 +78,85 @@ const SMALL: Scale = Scale {
 /// Whose load is given by what they send, not by their number.
 const SMALL_ROOM: usize = 500;
 
-fn main() -> ExitCode {
-    let mut arguments: Vec<_> = std::env::args().skip(1).collect();
-    let scale = match arguments.iter().position(|argument| argument == "--bench") {
-        Some(at) => {
-            arguments.remove(at);
-            FULL
-        }
-        None => SMALL,
-    };
-    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let all: &[&str] = &["members", "stalled", "flood", "exhausted", "ctrl-c"];
-    let (scenarios, minutes) = match words[..] {
-        [] => (all, 0.0),
-        ["mixed"] => (&["mixed"][..], 1.0),
-        ["mixed", "--minutes", minutes] if minutes.parse::<f64>().is_ok_and(|m| m > 0.0) => {
-            (&["mixed"][..], minutes.parse().unwrap_or_default())
-        }
-        [scenario] if all.contains(&scenario) => (&words[..], 0.0),
-        _ => {
-            eprintln!("usage: fire [{} | mixed [--minutes N]]", all.join(" | "));
-            return ExitCode::from(2);
-        }
+/// Puts the chat room under fire, checks every line that arrives, and prints figures.
+#[derive(Parser)]
+#[command(
+    name = "cargo bench -p ex8-chat-room --bench fire --",
+    after_help = "\
+Examples:
+  cargo bench -p ex8-chat-room --bench fire                         all but the last, five minutes
+  cargo bench -p ex8-chat-room --bench fire -- stalled              one of them
+  cargo bench -p ex8-chat-room --bench fire -- mixed --minutes 60   memory over an hour"
+)]
+struct Arguments {
+    /// What happens; all but `mixed` if nothing is named.
+    scenario: Option<Scenario>,
+    /// For how long `mixed` goes on.
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = positive)]
+    minutes: f64,
+    /// Given by `cargo bench`; without it everything is small, and only shows that it works.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scenario {
+    /// 10,000 members, 100 of them talk.
+    Members,
+    /// With and without members that do not read.
+    Stalled,
+    /// With and without a flood of connections.
+    Flood,
+    /// No file descriptors left.
+    Exhausted,
+    /// 10,000 members, and the server ends.
+    CtrlC,
+    /// Everything at once, memory over time.
+    Mixed,
+}
+
+impl Scenario {
+    const SHORT: [Self; 5] = [
+        Self::Members,
+        Self::Stalled,
+        Self::Flood,
+        Self::Exhausted,
+        Self::CtrlC,
+    ];
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|&number: &f64| number > 0.0);
+    number
+        .filter(|number| number.is_finite())
+        .ok_or_else(|| "minutes are a number above 0".to_owned())
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let scale = if arguments.bench { FULL } else { SMALL };
+    let scenarios = match &arguments.scenario {
+        Some(scenario) => std::slice::from_ref(scenario),
+        None => &Scenario::SHORT,
     };
     let runtime = runtime();
-    for &scenario in scenarios {
-        println!("--- {scenario}");
+    for scenario in scenarios {
+        let name = scenario.to_possible_value().expect("none is hidden");
+        println!("--- {}", name.get_name());
         let local = LocalSet::new();
         local.block_on(&runtime, async {
             match scenario {
-                "members" => members(scale).await,
-                "stalled" => stalled(scale).await,
-                "flood" => flood(scale).await,
-                "exhausted" => exhausted(scale).await,
-                "ctrl-c" => ctrl_c(scale).await,
-                _ => mixed(Duration::from_secs_f64(minutes * 60.0)).await,
+                Scenario::Members => members(scale).await,
+                Scenario::Stalled => stalled(scale).await,
+                Scenario::Flood => flood(scale).await,
+                Scenario::Exhausted => exhausted(scale).await,
+                Scenario::CtrlC => ctrl_c(scale).await,
+                Scenario::Mixed => {
+                    mixed(Duration::from_secs_f64(arguments.minutes * 60.0)).await;
+                }
             }
         });
     }
-    ExitCode::SUCCESS
 }
 
 fn runtime() -> tokio::runtime::Runtime {
