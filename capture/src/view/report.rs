@@ -411,6 +411,9 @@ impl Report {
             })
         };
         let _ = match conversation.close {
+            Close::Open if conversation.handshake == Handshake::Refused => {
+                writeln!(out, "There was no connection that could be closed.")
+            }
             Close::Open => writeln!(out, "Nobody closed the connection while it was captured."),
             Close::Half { by } => writeln!(
                 out,
