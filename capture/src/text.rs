@@ -85,6 +85,7 @@ fn is_plain(octet: u8) -> bool {
 /// Whether more than a tenth of the octets, fillers (NUL) aside, is no text. C programs send whole buffers, and Latin-1
 /// has letters that are not UTF-8: neither makes a message unreadable.
 fn is_mostly_unreadable(octets: &[u8]) -> bool {
+    let octets = without_cut_characters(octets);
     let (mut readable, mut other) = (0usize, 0usize);
     for chunk in octets.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -99,6 +100,19 @@ fn is_mostly_unreadable(octets: &[u8]) -> bool {
         other += chunk.invalid().len();
     }
     readable == 0 || other * 9 > readable
+}
+
+/// The octets without what may be the end of a character at their beginning, and the beginning of one at their end: TCP
+/// cuts text wherever it likes.
+pub(crate) fn without_cut_characters(octets: &[u8]) -> &[u8] {
+    let continues = |octet: &&u8| matches!(octet, 0x80..=0xbf);
+    let head = octets.iter().take(3).take_while(continues).count();
+    let octets = &octets[head..];
+    let begun = (1..=octets.len().min(3)).find(|&len| {
+        let end = std::str::from_utf8(&octets[octets.len() - len..]);
+        end.is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+    });
+    &octets[..octets.len() - begun.unwrap_or(0)]
 }
 
 /// Pairs of octets of which nearly all are letters from the first 256 code points or from one script, or that begin
@@ -361,6 +375,18 @@ mod tests {
         check_kind(&utf16("12 + 42\n", u16::to_le_bytes), TextKind::Utf16Le);
         check_kind(&utf16("12 + 42\n", u16::to_be_bytes), TextKind::Utf16Be);
         check_kind(&utf16("\u{feff}你好", u16::to_le_bytes), TextKind::Utf16Le);
+    }
+
+    #[test]
+    fn text_cut_in_the_middle_of_a_character_is_readable() {
+        check_kind(b"h\xc3", TextKind::Utf8);
+        check_kind(b"\xa9llo \xf0\x9f", TextKind::Utf8);
+        check_kind(b"\x98\x80 done\n", TextKind::Utf8);
+        // Nothing else to go by, or more than the cut explains.
+        check_kind(b"\xc3", TextKind::Binary);
+        check_kind(b"\xa9\xc3", TextKind::Binary);
+        check_kind(b"\x80\x80\x80\x80ab", TextKind::Binary);
+        check_kind(b"ab\xff\xff", TextKind::Binary);
     }
 
     #[test]

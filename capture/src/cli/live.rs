@@ -24,14 +24,14 @@ const QUIET: Duration = Duration::from_secs(5);
 /// The arguments of `capture live`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Ctrl-C ends it: what was captured until then is shown and kept, then a line says how much it was and whether the
+Ctrl-C ends it: what was captured until then is shown and kept, then a line says how much it was and whether the \
 kernel had to drop anything. A second Ctrl-C ends it at once.
 
-The kernel only hands over what may belong to the ports. It looks at fixed places, so with --ports these stay hidden:
-IPv6 with extension headers other than hop-by-hop, routing, fragment and destination options (IPsec, say); more than
+The kernel only hands over what may belong to the ports. It looks at fixed places, so with --ports these stay hidden: \
+IPv6 with extension headers other than hop-by-hop, routing, fragment and destination options (IPsec, say); more than \
 two VLAN tags, or any on links other than Ethernet; everything inside tunnels, PPPoE and MPLS. --all hides nothing.
 
-Exit status: 0 done, 1 an expectation was not met, 2 a mistake in the arguments, or the interface failed,
+Exit status: 0 done, 1 an expectation was not met, 2 a mistake in the arguments, or the interface failed, \
 3 not permitted, with the command that helps.")]
 pub(crate) struct Arguments {
     /// The interface; `any` is all of them, on Linux [default: loopback]

@@ -175,6 +175,9 @@ impl ViewOptions {
         if self.explain && self.view != ViewName::Talk {
             bail!("--explain belongs to --view talk");
         }
+        if self.explain && self.format == Format::Json {
+            bail!("--explain and --format json exclude each other");
+        }
         Ok(match (self.view, self.format) {
             (ViewName::Follow, Format::Text) => match (from, self.raw) {
                 (Some(role), true) => ViewChoice::Raw(role),

@@ -32,7 +32,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         .view
         .setup(Order::ByConversation, stdout_is_terminal())?;
     let source = FileSource::new(open(arguments, &name)?);
-    let (finished, damage) = relay::show_file(source, setup, Box::new(io::stdout()))?;
+    let (finished, damage) = relay::show_file(source, setup, Box::new(io::stdout()))
+        .context("standard output cannot be written")?;
     let met = arguments.view.conclude(&finished)?;
     if let Some(damage) = damage {
         let _ = writeln!(io::stderr(), "capture: {name}: {damage}");

@@ -411,6 +411,9 @@ impl Report {
             })
         };
         let _ = match conversation.close {
+            Close::Open if conversation.handshake == Handshake::Refused => {
+                writeln!(out, "There was no connection that could be closed.")
+            }
             Close::Open => writeln!(out, "Nobody closed the connection while it was captured."),
             Close::Half { by } => writeln!(
                 out,
@@ -673,6 +676,10 @@ fn answer(message: &Message<'_>) -> Option<String> {
         Some(prefix) => &message.octets[prefix.len..],
         None => message.octets,
     };
+    let is_cut = || text::without_cut_characters(octets).len() < octets.len();
+    if message.kind == text::TextKind::Utf8 && is_cut() {
+        return None;
+    }
     let characters = text::characters(octets, message.kind);
     Some(characters.trim_end_matches(['\r', '\n', '\0']).to_owned())
 }
@@ -933,12 +940,13 @@ mod tests {
         let scene = Scene::tcp()
             .handshake()
             .says(Role::Client, &[b'a'; LONGEST_ANSWER + 1])
+            .says(Role::Client, b"cut in an \xc3")
             .says(Role::Server, b"\0\0\0\x04bye\n");
         let written = report(&scene);
         let texts = answers(&written)["ex5"]["texts"].clone();
         assert_eq!(texts, toml::Value::Array(vec!["bye".into()]));
         assert!(
-            written.contains("\n# 1 message left out of texts: "),
+            written.contains("\n# 2 messages left out of texts: "),
             "{written}"
         );
     }

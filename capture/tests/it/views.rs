@@ -46,6 +46,35 @@ fn talk_explains() {
 }
 
 #[test]
+fn json_has_no_place_for_explanations() {
+    let output = read(Path::new("any.pcapng"), &["--explain", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("exclude each other"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_takes_nothing_is_named() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("plain.pcapng");
+    let all = difficult::all();
+    let plain = all.iter().find(|difficult| difficult.name == "plain");
+    std::fs::write(&file, &plain.expect("there is such a capture").file)
+        .expect("the file can be written");
+    let full = std::fs::File::create("/dev/full").expect("Linux has /dev/full");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_capture"))
+        .arg("read")
+        .arg(&file)
+        .stdout(full)
+        .output()
+        .expect("the program can be started");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("standard output cannot be written"), "{said}");
+}
+
+#[test]
 fn talk_tells_what_goes_wrong() {
     for name in [
         "loss",
