@@ -24,8 +24,8 @@
 //! - [`text`](mod@text): octets from strangers, made safe and named.
 //! - [`view`]: text for people, JSON lines for programs, a picture.
 //! - [`expect`]: self-checks with an exit status.
-//! - [`namespace`]: private networks. [`run`]: a command in one. `sys`: the few system calls without a safe wrapper.
-//! - [`interfaces`], [`listeners`], [`permission`]: what there is to capture, who waits for traffic, and what to do
+//! - [`namespace`]: private networks. `run`: a command in one. `sys`: the few system calls without a safe wrapper.
+//! - `interfaces`, [`listeners`], [`permission`]: what there is to capture, who waits for traffic, and what to do
 //!   where capturing is not allowed.
 //! - [`cli`]: arguments and exit statuses.
 //!

@@ -550,7 +550,7 @@ impl Report {
         if left_out + page.more_texts > 0 {
             let _ = writeln!(
                 toml,
-                "# {} left out of texts: too long, too many or not readable",
+                "# {} left out of texts: too long, too many, cut by TCP in the middle of a character, or not readable",
                 count(left_out + page.more_texts, "message")
             );
         }
