@@ -62,8 +62,11 @@ struct Said {
 impl Live {
     /// Starts it and returns as soon as it says that it is ready.
     fn start(arguments: &[&str]) -> Self {
-        let mut child = capture(&["live"])
-            .args(arguments)
+        Self::spawn(capture(&["live"]).args(arguments))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -293,7 +296,10 @@ fn any_request_to_end_keeps_what_was_captured() {
     }
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
         let (listener, port) = listener();
-        let live = Live::start(&["--ports", &port.to_string()]);
+        // Whoever runs the tests with nohup has SIGHUP ignored, and that is inherited, and obeyed.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_capture")]);
+        let live = Live::spawn(command.args(["live", "--ports", &port.to_string()]));
         exchange(&listener);
         live.signal(signal);
         let said = live.wait();
