@@ -72,6 +72,15 @@ enum Part {
     Own(BytesMut),
 }
 
+impl Part {
+    fn octets<'a>(&'a self, tape: &'a Tape) -> &'a [u8] {
+        match self {
+            Part::Tape(at) => tape.play(at.clone()),
+            Part::Own(octets) => octets,
+        }
+    }
+}
+
 impl<S: Sink> Outbox<S> {
     pub(crate) fn new(sink: Arc<S>, wake: Arc<Notify>) -> Self {
         Self {
@@ -129,10 +138,7 @@ impl<S: Sink> Outbox<S> {
         self.hold(end);
         let mut rest = BytesMut::new();
         for part in self.parts.drain(..) {
-            rest.extend_from_slice(match &part {
-                Part::Tape(at) => tape.play(at.clone()),
-                Part::Own(octets) => octets,
-            });
+            rest.extend_from_slice(part.octets(tape));
         }
         self.parts.push_back(Part::Own(rest));
         let was_live = self.live.take().is_some();
@@ -226,10 +232,7 @@ impl<S: Sink> Outbox<S> {
     /// Puts the first octets that are still to come into these pieces, and says how many they are.
     fn pieces<'a>(&'a self, tape: &'a Tape, pieces: &mut [IoSlice<'a>; PIECES]) -> usize {
         let live = self.live.map(|from| tape.play(from..tape.end()));
-        let parts = self.parts.iter().map(|part| match part {
-            Part::Tape(at) => tape.play(at.clone()),
-            Part::Own(octets) => octets,
-        });
+        let parts = self.parts.iter().map(|part| part.octets(tape));
         let octets = parts.chain(live).filter(|octets| !octets.is_empty());
         let mut count = 0;
         for (piece, octets) in pieces.iter_mut().zip(octets) {
