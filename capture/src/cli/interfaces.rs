@@ -1,11 +1,12 @@
 //! `capture interfaces`: what can be captured here, and what to do where it cannot.
 
 use super::options::Format;
+use super::output::StandardOutput;
 use super::{DONE, live};
 use crate::interfaces::{json, table, try_all};
 use crate::source::live::LiveError;
 use clap::Args;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 /// The arguments of `capture interfaces`.
 #[derive(Debug, Args)]
@@ -41,6 +42,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
             }
         }
     }
-    io::stdout().write_all(out.as_bytes())?;
+    StandardOutput::new().write_all(out.as_bytes())?;
     Ok(DONE)
 }

@@ -2,6 +2,7 @@
 
 use super::kept::{Keeper, Kept, command_line};
 use super::options::{ViewOptions, stdout_is_terminal};
+use super::output::StandardOutput;
 use super::stop::Stop;
 use super::{DAMAGED, DONE, NOT_PERMITTED};
 use crate::frame::Frame;
@@ -94,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         Err(error) => return Err(error.into()),
     };
     let mut recorder = Recorder {
-        pipeline: Pipeline::new(setup, Box::new(io::stdout())),
+        pipeline: Pipeline::new(setup, Box::new(StandardOutput::new())),
         file: match &arguments.write {
             Some(path) => Some(Keeper::create(path)?.keep(&capture)?),
             None => None,

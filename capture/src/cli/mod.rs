@@ -10,6 +10,7 @@ mod kept;
 #[cfg(feature = "live")]
 mod live;
 mod options;
+mod output;
 mod progress;
 mod read;
 mod run;

@@ -1,6 +1,7 @@
 //! `capture read`: a saved file, or standard input.
 
 use super::options::{ViewOptions, stdout_is_terminal};
+use super::output::StandardOutput;
 use super::{DAMAGED, DONE, progress};
 use crate::pipeline::relay;
 use crate::source::file::FileSource;
@@ -32,8 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         .view
         .setup(Order::ByConversation, stdout_is_terminal())?;
     let source = FileSource::new(open(arguments, &name)?);
-    let (finished, damage) = relay::show_file(source, setup, Box::new(io::stdout()))
-        .context("standard output cannot be written")?;
+    let (finished, damage) = relay::show_file(source, setup, Box::new(StandardOutput::new()))?;
     let met = arguments.view.conclude(&finished)?;
     if let Some(damage) = damage {
         let _ = writeln!(io::stderr(), "capture: {name}: {damage}");

@@ -450,6 +450,38 @@ fn without_the_right_to_capture_it_says_what_helps() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_takes_nothing_is_named() {
+    if !may_capture() {
+        return;
+    }
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = server.local_addr().expect("an address");
+    let port = address.port().to_string();
+    for arguments in [
+        &["live", "--ports", &port, "--count", "1"][..],
+        &["interfaces"],
+    ] {
+        let full = fs::File::create("/dev/full").expect("Linux has /dev/full");
+        let mut child = capture(arguments)
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("capture can be started");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let mut said = String::new();
+        while let Some(Ok(line)) = lines.next() {
+            if line.starts_with("ready: ") {
+                server.send_to(b"x", address).expect("it is sent");
+            }
+            said += &line;
+        }
+        assert_eq!(child.wait().expect("it ends").code(), Some(2), "{said}");
+        assert!(said.contains("standard output cannot be written"), "{said}");
+    }
+}
+
 #[test]
 fn the_interfaces_are_listed_with_the_one_that_is_taken() {
     let output = capture(&["interfaces", "--format", "json"])
