@@ -5,7 +5,7 @@
 
 use crate::fault::Meddling;
 use crate::lab::{Exercise, Transport};
-use crate::world::Traffic;
+use crate::world::{Shortage, Traffic};
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -178,6 +178,9 @@ pub enum EventKind {
         /// What they took, for people.
         took: String,
     },
+    /// All programs together came to the end of what there is for them. It is known only when the scenario is over, and
+    /// stands right before its end.
+    Shortage(Shortage),
     /// Something was waited for in vain, and this is what the actor's processes were doing.
     Waits {
         /// Whose.

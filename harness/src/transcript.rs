@@ -186,6 +186,10 @@ impl<'s> Script<'s> {
                     &format!("took {took}, more than it may, and is stopped"),
                 );
             }
+            EventKind::Shortage(shortage) => {
+                self.flush();
+                self.row("harness", '*', &format!("saw that {}", shortage.what));
+            }
             EventKind::ScenarioEnded { fault } => {
                 self.flush();
                 if let Some(fault) = fault {

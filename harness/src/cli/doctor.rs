@@ -65,12 +65,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         [] => "without limits".to_owned(),
         controllers => format!("with limits by {}", controllers.join(" and ")),
     };
-    let _ = match &cgroups.why {
-        None => writeln!(
+    let why = cgroups.why.map(|why| format!(": {why}"));
+    let why = why.unwrap_or_default();
+    let _ = match cgroups.folder {
+        Some(_) => writeln!(
             text,
-            "control groups: granted, each scenario's programs end together ({limits})"
+            "control groups: granted, each scenario's programs end together ({limits}{why})"
         ),
-        Some(why) => writeln!(text, "control groups: refused, nothing needs them: {why}"),
+        None => writeln!(text, "control groups: refused, nothing needs them{why}"),
     };
     let advice = isolation.advice();
     if !advice.is_empty() {

@@ -9,7 +9,7 @@ use crate::lab::Transport;
 use crate::scenario::Scenario;
 use crate::scenario::model::SERVER;
 use crate::text;
-use crate::world::Traffic;
+use crate::world::{Shortage, Traffic};
 use chrono::{DateTime, Duration, FixedOffset};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -40,6 +40,8 @@ pub struct Ledger {
     meddled: Vec<Option<usize>>,
     /// When the last thing happened that screens and the wire are looked at afresh after (µs).
     mark_us: u64,
+    /// What all programs together have had too little of.
+    pub shortages: Vec<Shortage>,
     /// Why the scenario ended early, if it did.
     pub fault: Option<String>,
     /// Whether the scenario has ended.
@@ -218,6 +220,7 @@ impl Ledger {
             wire: Wire::default(),
             meddled: Vec::new(),
             mark_us: 0,
+            shortages: Vec::new(),
             fault: None,
             ended: false,
         }
@@ -304,6 +307,7 @@ impl Ledger {
             EventKind::UsageLimit { actor, took } => {
                 self.state(actor).usage_limit = Some(took.clone());
             }
+            EventKind::Shortage(shortage) => self.shortages.push(shortage.clone()),
             EventKind::Waits { actor, doing } => self.state(actor).doing = Some(doing.clone()),
             EventKind::Traffic { counted } => self.traffic = Some(*counted),
             EventKind::ScenarioEnded { fault } => {

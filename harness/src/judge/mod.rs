@@ -401,6 +401,16 @@ fn verdict(
         }
         (None, _) => {
             verdict.pass(check);
+            return verdict;
+        }
+    }
+    for shortage in &ledger.shortages {
+        let because = verdict.because.take().unwrap_or_default();
+        verdict.because = Some(format!("{because}; {}", shortage.what));
+        // What the machine did not have is no fault of the submission.
+        if !shortage.own {
+            verdict.status = Status::Inconclusive;
+            verdict.max_points = 0.0;
         }
     }
     verdict

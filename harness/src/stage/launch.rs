@@ -25,11 +25,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(3);
 pub async fn launch(job: &Job, mut stop: watch::Receiver<bool>) -> std::io::Result<Vec<Event>> {
     // Without a group of its own a scenario is played all the same.
     let cgroup = job.cgroup.as_deref().map(Cgroup::make);
-    let cgroup = cgroup.and_then(Result::ok);
     let mut command = Command::new(std::env::current_exe()?);
-    if let Some(cgroup) = &cgroup {
-        cgroup.admit(&mut command)?;
-    }
+    let cgroup = cgroup
+        .and_then(Result::ok)
+        .filter(|cgroup| cgroup.admit(&mut command).is_ok());
     if !job.seclusion.processes {
         command.args([KEEPER_ARGUMENT, &std::process::id().to_string()]);
     }
@@ -69,9 +68,10 @@ pub async fn launch(job: &Job, mut stop: watch::Receiver<bool>) -> std::io::Resu
     {
         child.kill().await?;
     }
-    if let Some(cgroup) = cgroup {
-        cgroup.end().await;
-    }
+    let shortages = match cgroup {
+        Some(cgroup) => cgroup.end().await,
+        None => Vec::new(),
+    };
     if let Some(frames) = &job.frames {
         // Only a stage that was killed leaves one.
         let _ = std::fs::remove_file(tap::unfinished(frames));
@@ -79,14 +79,16 @@ pub async fn launch(job: &Job, mut stop: watch::Receiver<bool>) -> std::io::Resu
     let ended = events
         .last()
         .is_some_and(|event| matches!(event.kind, EventKind::ScenarioEnded { .. }));
+    let at_us = events.last().map_or(0, |event| event.at_us);
+    let shortages = shortages.into_iter().map(EventKind::Shortage);
+    let shortages = shortages.map(|kind| Event { at_us, kind });
+    // The end stays the last.
+    let end = events.len() - usize::from(ended);
+    events.splice(end..end, shortages);
     if !ended {
-        let at_us = events.last().map_or(0, |event| event.at_us);
         let fault = fault.unwrap_or_else(|| "the stage ended before the scenario did".to_owned());
-        let event = Event {
-            at_us,
-            kind: EventKind::ScenarioEnded { fault: Some(fault) },
-        };
-        events.push(event);
+        let kind = EventKind::ScenarioEnded { fault: Some(fault) };
+        events.push(Event { at_us, kind });
     }
     Ok(events)
 }

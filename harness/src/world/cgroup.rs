@@ -2,17 +2,19 @@
 //!
 //! Whatever a scenario's programs start stays in its group, also what leaves its parents, so that all of it ends at once
 //! (`cgroup.kill`). Where the memory and pids controllers are delegated too, all of it together has a limit that holds at
-//! every moment; the watchdog, which looks from time to time, stays: it says who took too much.
+//! every moment; the watchdog, which looks from time to time, stays: it says who took too much. That the group's limit was
+//! met is known when the scenario is over ([`Shortage`]).
 //!
 //! A group is taken for delegated when it is the root of what can be seen, when another user than root may change it, or
 //! when systemd says so (`Delegate=yes`).
 
 use crate::sys;
 use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -22,13 +24,12 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// How long processes that were killed may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(3);
 
-/// What all programs of a scenario may have together. There are a dozen of them at most, and by the watchdog each may have
-/// 1 GiB and 512 tasks.
-const LIMITS: [(&str, &str); 3] = [
-    ("pids.max", "2048"),
-    ("memory.max", "4294967296"),
-    ("memory.swap.max", "0"),
-];
+/// Processes and threads that all programs of a scenario may have together. There are a dozen of them at most, and by the
+/// watchdog each may have 512.
+const TASKS: u64 = 2048;
+
+/// Memory that they may have together, in octets; by the watchdog each may have 1 GiB.
+const MEMORY: u64 = 4 << 30;
 
 /// How the groups of scenarios are called: this, the harness's process, and a number.
 const SCENARIO: &str = "socket-lab-";
@@ -43,7 +44,7 @@ pub struct Cgroups {
     pub folder: Option<PathBuf>,
     /// The controllers that limit them.
     pub controllers: Vec<String>,
-    /// What is in the way, where there can be none.
+    /// What is in the way of them, or of some of their limits.
     pub why: Option<String>,
 }
 
@@ -57,10 +58,11 @@ impl Cgroups {
             },
             Ok(folder) => {
                 sweep(&folder);
+                let (controllers, why) = hand_down(&folder);
                 Cgroups {
-                    controllers: hand_down(&folder),
                     folder: Some(folder),
-                    why: None,
+                    controllers,
+                    why,
                 }
             }
         }
@@ -83,9 +85,18 @@ fn delegated() -> Result<PathBuf, String> {
             folder.display()
         ));
     }
-    Cgroup::make(&folder)
-        .map(|_| folder.clone())
+    try_out(&folder)
+        .map(|()| folder.clone())
         .map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// Makes a group, and has somebody be in it: who may do the first may not always do the second.
+fn try_out(folder: &Path) -> io::Result<()> {
+    let cgroup = Cgroup::make(folder)?;
+    let mut command = Command::new("true");
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    cgroup.admit(&mut command)?;
+    command.status().map(|_| ())
 }
 
 /// Where the second version's tree is, from /proc/self/mountinfo: the fifth field, and the type behind the dash.
@@ -119,32 +130,102 @@ fn maker(name: &str) -> Option<&str> {
     (is_number(pid) && is_number(number)).then_some(pid)
 }
 
-/// Hands the controllers down to the groups to be made, and says which are.
-fn hand_down(folder: &Path) -> Vec<String> {
-    let there = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
-    let wanted = ["memory", "pids"].into_iter();
-    let wanted = wanted.filter(|wanted| there.split_whitespace().any(|name| name == *wanted));
-    let switch = folder.join("cgroup.subtree_control");
-    let hand_down = |name: &str| fs::write(&switch, format!("+{name}"));
-    let handed_down = |name: &&str| match hand_down(name) {
-        // A group that has processes hands nothing down, unless it is the root. Others than this one are left where they
-        // are: then there are no limits.
-        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-            step_aside(folder).and_then(|()| hand_down(name)).is_ok()
+/// Hands the controllers down to the groups to be made, and says which are, and what is in the way of the others.
+fn hand_down(folder: &Path) -> (Vec<String>, Option<String>) {
+    let mut handed_down = Vec::new();
+    let mut why = None;
+    for name in ["memory", "pids"] {
+        let done = match switch_on(folder, name) {
+            // A group that has processes hands nothing down, unless it is the root.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => step_aside(folder, name),
+            done => done,
+        };
+        match done {
+            Ok(()) => handed_down.push(name.to_owned()),
+            Err(error) => {
+                why = Some(match error.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => {
+                        format!("{name} is not delegated")
+                    }
+                    io::ErrorKind::ResourceBusy => format!("others are in {}", folder.display()),
+                    _ => format!("{name}: {error}"),
+                });
+            }
         }
-        done => done.is_ok(),
-    };
-    wanted.filter(handed_down).map(str::to_owned).collect()
+    }
+    (handed_down, why)
 }
 
-/// Moves this process into a group of its own below `folder`.
-fn step_aside(folder: &Path) -> io::Result<()> {
+fn switch_on(folder: &Path, controller: &str) -> io::Result<()> {
+    let switch = folder.join("cgroup.subtree_control");
+    fs::write(switch, format!("+{controller}"))
+}
+
+/// Moves this process into a group of its own below `folder`, so that this hands a controller down. Others than this one
+/// are left where they are: then there are no limits, and this one comes back.
+fn step_aside(folder: &Path, controller: &str) -> io::Result<()> {
     let own = folder.join(OWN);
     match fs::create_dir(&own) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    fs::write(own.join("cgroup.procs"), "0")
+    let move_to = |group: &Path| fs::write(group.join("cgroup.procs"), "0");
+    move_to(&own)?;
+    let done = switch_on(folder, controller);
+    if done.is_err() {
+        let _ = move_to(folder).and_then(|()| fs::remove_dir(&own));
+    }
+    done
+}
+
+/// All programs of a scenario together came to the end of what there is: the system killed one of them, or let them start
+/// no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// What happened, a sentence without its full stop.
+    pub what: String,
+    /// Whether it was their own limit, which nobody else can use up, and not the machine that had no more.
+    pub own: bool,
+}
+
+/// What there was too little of, by a group's `memory.events`, `pids.events` and `pids.peak`.
+fn shortages(memory: &str, pids: &str, most: Option<u64>) -> Vec<Shortage> {
+    let killed = count(memory, "oom_kill");
+    let refused = count(pids, "max");
+    let mut shortages = Vec::new();
+    if killed > 0 {
+        // Counted where the limit is.
+        let own = count(memory, "oom") > 0;
+        let whose = match own {
+            true => format!(
+                "all programs together took more than {} MiB of memory",
+                MEMORY >> 20
+            ),
+            false => "the machine had no memory left".to_owned(),
+        };
+        let what = format!("{whose}, and the system killed {killed} of their processes");
+        shortages.push(Shortage { what, own });
+    }
+    if refused > 0 {
+        // Before Linux 6.12 counted also where the limit of a group above was met.
+        let own = most.is_none_or(|most| most >= TASKS);
+        let whose = match own {
+            true => format!("all programs together wanted more than {TASKS} processes and threads"),
+            false => "the machine allowed no more processes and threads".to_owned(),
+        };
+        let what = format!("{whose}, and the system refused them {refused} times");
+        shortages.push(Shortage { what, own });
+    }
+    shortages
+}
+
+/// A number in a file of names and numbers, a line each.
+fn count(events: &str, name: &str) -> u64 {
+    let found = events.lines().find_map(|line| {
+        let (found, number) = line.split_once(' ')?;
+        (found == name).then(|| number.trim().parse().ok())?
+    });
+    found.unwrap_or_default()
 }
 
 /// One scenario's group. Dropped, it is removed, unless somebody is still in it.
@@ -164,11 +245,16 @@ impl Cgroup {
         let name = format!("{SCENARIO}{}-{number}", std::process::id());
         let folder = folder.join(name);
         fs::create_dir(&folder)?;
-        for (file, limit) in LIMITS {
+        let limits = [
+            ("pids.max", TASKS),
+            ("memory.max", MEMORY),
+            ("memory.swap.max", 0),
+        ];
+        for (file, limit) in limits {
             // Where the controller was not handed down there is no such file, and no limit.
             let file = OpenOptions::new().write(true).open(folder.join(file));
             if let Ok(mut file) = file {
-                io::Write::write_all(&mut file, limit.as_bytes())?;
+                io::Write::write_all(&mut file, limit.to_string().as_bytes())?;
             }
         }
         Ok(Cgroup { folder })
@@ -186,8 +272,8 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Ends everybody in it, and waits until they are gone.
-    pub async fn end(self) {
+    /// Ends everybody in it, waits until they are gone, and says what they have had too little of.
+    pub async fn end(self) -> Vec<Shortage> {
         // Before Linux 5.14 there is no such file; others see to it that nothing is left.
         let _ = fs::write(self.folder.join("cgroup.kill"), "1");
         let gone = async {
@@ -196,6 +282,9 @@ impl Cgroup {
             }
         };
         let _ = tokio::time::timeout(GONE_WITHIN, gone).await;
+        let read = |file: &str| fs::read_to_string(self.folder.join(file)).unwrap_or_default();
+        let most = read("pids.peak").trim().parse().ok();
+        shortages(&read("memory.events"), &read("pids.events"), most)
     }
 
     fn is_empty(&self) -> bool {
@@ -222,6 +311,31 @@ mod tests {
         let found = mounted_at(mounts);
         assert_eq!(found, Some(PathBuf::from("/sys/fs/cgroup/unified")));
         assert_eq!(mounted_at("cgroup2 and nothing else"), None);
+    }
+
+    #[track_caller]
+    fn check_shortages(memory: &str, pids: &str, most: Option<u64>, expected: &[(&str, bool)]) {
+        let found = shortages(memory, pids, most);
+        let found: Vec<_> = found.iter().map(|one| (&one.what[..], one.own)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_limit_that_was_met_is_told_from_a_machine_that_had_no_more() {
+        let calm = "low 0\nhigh 0\nmax 7\noom 0\noom_kill 0\noom_group_kill 0\n";
+        check_shortages(calm, "max 0\n", Some(40), &[]);
+        check_shortages("", "", None, &[]);
+        let over = "low 0\nhigh 0\nmax 61\noom 2\noom_kill 2\noom_group_kill 0\n";
+        let took = "all programs together took more than 4096 MiB of memory, and the system killed 2 of their processes";
+        check_shortages(over, "max 0\n", Some(40), &[(took, true)]);
+        let machine = "max 0\noom 0\noom_kill 1\n";
+        let no_more = "the machine had no memory left, and the system killed 1 of their processes";
+        check_shortages(machine, "max 0\n", Some(40), &[(no_more, false)]);
+        let wanted = "all programs together wanted more than 2048 processes and threads, and the system refused them 9 times";
+        check_shortages(calm, "max 9\n", Some(2048), &[(wanted, true)]);
+        check_shortages(calm, "max 9\n", None, &[(wanted, true)]);
+        let allowed = "the machine allowed no more processes and threads, and the system refused them 9 times";
+        check_shortages(calm, "max 9\n", Some(700), &[(allowed, false)]);
     }
 
     #[test]
@@ -272,7 +386,7 @@ mod tests {
             list.lines().any(|pid| pid == child.id().to_string()),
             "{list}"
         );
-        cgroup.end().await;
+        assert_eq!(cgroup.end().await, []);
         assert!(!place.exists());
         let status = child.wait().expect("it has ended");
         assert_eq!(status.signal(), Some(9));

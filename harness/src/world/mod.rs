@@ -24,7 +24,7 @@ pub mod waits;
 pub mod watch;
 
 pub use cable::{Cable, Cables};
-pub use cgroup::Cgroups;
+pub use cgroup::{Cgroups, Shortage};
 pub use interpreter::Interpreters;
 pub use isolation::{Isolation, Level};
 pub use traffic::Traffic;
