@@ -619,6 +619,7 @@ mod tests {
     use super::*;
     use crate::diagnostic::Source;
     use crate::scenario::parse;
+    use crate::world::Shortage;
 
     /// Who is named as the cause when `ex8/slow-reader` is explained by others that ended like this.
     #[track_caller]
@@ -671,5 +672,38 @@ mod tests {
             check(&named, &all, "explained by ex8/login, which failed");
             check(&named, &[], "");
         }
+    }
+
+    /// What becomes of a check that failed, when this was short in its scenario.
+    #[track_caller]
+    fn check_short(own: bool, status: Status, max_points: f64, because: &str) {
+        let text = "scenario s exercise=ex4 {\n check \"ex4/exchange\" \"t\" points=0.5 {\n sheet \"s\"\n hint \"h\"\n \
+                    start server\n }\n}";
+        let name = "test.kdl".to_owned();
+        let text = text.to_owned();
+        let scenario = parse::parse(&Source { name, text })
+            .expect("it is right")
+            .remove(0);
+        let what = "there was too little".to_owned();
+        let kinds = [
+            EventKind::StepStarted { step: 0 },
+            EventKind::StepEnded {
+                step: 0,
+                ended: Waiting::Hopeless,
+            },
+            EventKind::Shortage(Shortage { what, own }),
+            EventKind::ScenarioEnded { fault: None },
+        ];
+        let events = kinds.map(|kind| Event { at_us: 0, kind });
+        let verdict = judge(&Arc::new(scenario), &events).remove(0);
+        assert_eq!((verdict.status, verdict.max_points), (status, max_points));
+        let said = verdict.because.unwrap_or_default();
+        assert!(said.ends_with(because), "{said}");
+    }
+
+    #[test]
+    fn who_fails_for_want_of_something_is_told_and_does_not_fail_for_the_machine() {
+        check_short(true, Status::Fail, 0.5, "; there was too little");
+        check_short(false, Status::Inconclusive, 0.0, "; there was too little");
     }
 }
