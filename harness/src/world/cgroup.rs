@@ -201,7 +201,7 @@ fn shortages(memory: &str, pids: &str, most: Option<u64>) -> Vec<Shortage> {
                 "all programs together took more than {} MiB of memory",
                 MEMORY >> 20
             ),
-            false => "the machine had no memory left".to_owned(),
+            false => "the machine had no memory left for them".to_owned(),
         };
         let what = format!("{whose}, and the system killed {killed} of their processes");
         shortages.push(Shortage { what, own });
@@ -211,9 +211,13 @@ fn shortages(memory: &str, pids: &str, most: Option<u64>) -> Vec<Shortage> {
         let own = most.is_none_or(|most| most >= TASKS);
         let whose = match own {
             true => format!("all programs together wanted more than {TASKS} processes and threads"),
-            false => "the machine allowed no more processes and threads".to_owned(),
+            false => "the machine allowed them no more processes and threads".to_owned(),
         };
-        let what = format!("{whose}, and the system refused them {refused} times");
+        let times = match refused {
+            1 => "once".to_owned(),
+            _ => format!("{refused} times"),
+        };
+        let what = format!("{whose}, and the system refused them {times}");
         shortages.push(Shortage { what, own });
     }
     shortages
@@ -329,12 +333,15 @@ mod tests {
         let took = "all programs together took more than 4096 MiB of memory, and the system killed 2 of their processes";
         check_shortages(over, "max 0\n", Some(40), &[(took, true)]);
         let machine = "max 0\noom 0\noom_kill 1\n";
-        let no_more = "the machine had no memory left, and the system killed 1 of their processes";
+        let no_more =
+            "the machine had no memory left for them, and the system killed 1 of their processes";
         check_shortages(machine, "max 0\n", Some(40), &[(no_more, false)]);
         let wanted = "all programs together wanted more than 2048 processes and threads, and the system refused them 9 times";
         check_shortages(calm, "max 9\n", Some(2048), &[(wanted, true)]);
         check_shortages(calm, "max 9\n", None, &[(wanted, true)]);
-        let allowed = "the machine allowed no more processes and threads, and the system refused them 9 times";
+        let once = "all programs together wanted more than 2048 processes and threads, and the system refused them once";
+        check_shortages(calm, "max 1\n", Some(2048), &[(once, true)]);
+        let allowed = "the machine allowed them no more processes and threads, and the system refused them 9 times";
         check_shortages(calm, "max 9\n", Some(700), &[(allowed, false)]);
     }
 
