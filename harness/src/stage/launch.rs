@@ -52,10 +52,17 @@ pub async fn launch(job: &Job, mut stop: watch::Receiver<bool>) -> std::io::Resu
             std::future::pending::<()>().await;
         }
     };
+    let overrun = async {
+        match &cgroup {
+            Some(cgroup) => cgroup.overrun().await,
+            None => std::future::pending().await,
+        }
+    };
     let fault = tokio::select! {
         collected = collect => collected.err().map(|error| error.to_string()),
         () = tokio::time::sleep(at_most) => Some(format!("it was not over after {} s", at_most.as_secs())),
         () = stopped => Some("interrupted".to_owned()),
+        () = overrun => Some("its programs did not cease to start others".to_owned()),
     };
     if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok())
         && fault.is_some()

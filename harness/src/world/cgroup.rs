@@ -3,7 +3,8 @@
 //! Whatever a scenario's programs start stays in its group, also what leaves its parents, so that all of it ends at once
 //! (`cgroup.kill`). Where the memory and pids controllers are delegated too, all of it together has a limit that holds at
 //! every moment; the watchdog, which looks from time to time, stays: it says who took too much. That the group's limit was
-//! met is known when the scenario is over ([`Shortage`]).
+//! met is known when the scenario is over ([`Shortage`]); where processes go on being refused others, it is over at once
+//! ([`Cgroup::overrun`]).
 //!
 //! A group is taken for delegated when it is the root of what can be seen, when another user than root may change it, or
 //! when systemd says so (`Delegate=yes`).
@@ -23,6 +24,12 @@ const GLANCE: Duration = Duration::from_millis(10);
 
 /// How long processes that were killed may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether processes of a group were refused others.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// At so many looks in turn they may not have been.
+const REFUSED_IN_TURN: u32 = 10;
 
 /// Processes and threads that all programs of a scenario may have together. There are a dozen of them at most, and by the
 /// watchdog each may have 512.
@@ -276,6 +283,19 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Waits until its processes have been refused others for a while without a pause: then so many of them want a
+    /// processor that the watchdog, which ends such programs, gets none.
+    pub async fn overrun(&self) {
+        let mut refused = 0;
+        let mut in_turn = 0;
+        while in_turn < REFUSED_IN_TURN {
+            tokio::time::sleep(LOOK).await;
+            let now = count(&self.read("pids.events"), "max");
+            in_turn = if now > refused { in_turn + 1 } else { 0 };
+            refused = now;
+        }
+    }
+
     /// Ends everybody in it, waits until they are gone, and says what they have had too little of.
     pub async fn end(self) -> Vec<Shortage> {
         // Before Linux 5.14 there is no such file; others see to it that nothing is left.
@@ -286,14 +306,16 @@ impl Cgroup {
             }
         };
         let _ = tokio::time::timeout(GONE_WITHIN, gone).await;
-        let read = |file: &str| fs::read_to_string(self.folder.join(file)).unwrap_or_default();
-        let most = read("pids.peak").trim().parse().ok();
-        shortages(&read("memory.events"), &read("pids.events"), most)
+        let most = self.read("pids.peak").trim().parse().ok();
+        shortages(&self.read("memory.events"), &self.read("pids.events"), most)
     }
 
     fn is_empty(&self) -> bool {
-        let events = fs::read_to_string(self.folder.join("cgroup.events")).unwrap_or_default();
-        !events.contains("populated 1")
+        !self.read("cgroup.events").contains("populated 1")
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.folder.join(file)).unwrap_or_default()
     }
 }
 
