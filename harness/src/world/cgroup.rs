@@ -1,10 +1,10 @@
 //! A control group for each scenario, where the system has delegated one (cgroups(7), version 2): never required.
 //!
 //! Whatever a scenario's programs start stays in its group, also what leaves its parents, so that all of it ends at once
-//! (`cgroup.kill`). Where the memory and pids controllers are delegated too, all of it together has a limit that holds at
-//! every moment; the watchdog, which looks from time to time, stays: it says who took too much. That the group's limit was
-//! met is known when the scenario is over ([`Shortage`]); where processes go on being refused others, it is over at once
-//! ([`Cgroup::overrun`]).
+//! (`cgroup.kill`). Where the memory and pids controllers are delegated too, and nobody but the harness is in the delegated
+//! group, all of it together has a limit that holds at every moment; the watchdog, which looks from time to time, stays: it
+//! says who took too much. That the group's limit was met is known when the scenario is over ([`Shortage`]); where processes
+//! go on being refused others, it is over at once ([`Cgroup::overrun`]).
 //!
 //! A group is taken for delegated when it is the root of what can be seen, when another user than root may change it, or
 //! when systemd says so (`Delegate=yes`).
@@ -139,26 +139,30 @@ fn maker(name: &str) -> Option<&str> {
 
 /// Hands the controllers down to the groups to be made, and says which are, and what is in the way of the others.
 fn hand_down(folder: &Path) -> (Vec<String>, Option<String>) {
+    // Only the root, which has no type, may have processes beside groups with controllers. With pids alone another may try:
+    // then the groups below can have threads, but no processes.
+    let is_root = !folder.join("cgroup.type").exists();
+    if !is_root && let Err(error) = step_aside(folder) {
+        return_to(folder);
+        return (Vec::new(), Some(error.to_string()));
+    }
     let mut handed_down = Vec::new();
     let mut why = None;
     for name in ["memory", "pids"] {
-        let done = match switch_on(folder, name) {
-            // A group that has processes hands nothing down, unless it is the root.
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => step_aside(folder, name),
-            done => done,
-        };
-        match done {
+        match switch_on(folder, name) {
             Ok(()) => handed_down.push(name.to_owned()),
             Err(error) => {
                 why = Some(match error.kind() {
                     io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => {
                         format!("{name} is not delegated")
                     }
-                    io::ErrorKind::ResourceBusy => format!("others are in {}", folder.display()),
                     _ => format!("{name}: {error}"),
                 });
             }
         }
+    }
+    if !is_root && handed_down.is_empty() {
+        return_to(folder);
     }
     (handed_down, why)
 }
@@ -168,21 +172,31 @@ fn switch_on(folder: &Path, controller: &str) -> io::Result<()> {
     fs::write(switch, format!("+{controller}"))
 }
 
-/// Moves this process into a group of its own below `folder`, so that this hands a controller down. Others than this one
-/// are left where they are: then there are no limits, and this one comes back.
-fn step_aside(folder: &Path, controller: &str) -> io::Result<()> {
+/// Moves this process into a group of its own below `folder`. Others than this one are left where they are: then there are
+/// no limits.
+fn step_aside(folder: &Path) -> io::Result<()> {
     let own = folder.join(OWN);
     match fs::create_dir(&own) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let move_to = |group: &Path| fs::write(group.join("cgroup.procs"), "0");
-    move_to(&own)?;
-    let done = switch_on(folder, controller);
-    if done.is_err() {
-        let _ = move_to(folder).and_then(|()| fs::remove_dir(&own));
+    enter(&own)?;
+    match fs::read_to_string(folder.join("cgroup.procs"))?.is_empty() {
+        true => Ok(()),
+        false => Err(io::Error::other(format!(
+            "others are in {}",
+            folder.display()
+        ))),
     }
-    done
+}
+
+/// Takes back that this process has stepped aside.
+fn return_to(folder: &Path) {
+    let _ = enter(folder).and_then(|()| fs::remove_dir(folder.join(OWN)));
+}
+
+fn enter(group: &Path) -> io::Result<()> {
+    fs::write(group.join("cgroup.procs"), "0")
 }
 
 /// All programs of a scenario together came to the end of what there is: the system killed one of them, or let them start
