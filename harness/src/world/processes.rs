@@ -1,11 +1,24 @@
 //! The kernel's process table: who descends from whom, who is busy, who holds which socket.
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::PathBuf;
+use std::str::SplitAsciiWhitespace;
 use std::time::Duration;
+
+/// Where the table is long, as on a machine's own, the others are opened each time.
+const MOST_OPEN: usize = 200;
+
+thread_local! {
+    /// The entries that were there last time. The kernel writes an entry anew for each reader at its beginning, and to find
+    /// it again costs more than that. It stays that of its process: when this has ended, nothing can be read, whoever has
+    /// got the number since.
+    static OPEN: RefCell<BTreeMap<u32, File>> = const { RefCell::new(BTreeMap::new()) };
+}
 
 /// The processes alive at one moment, without this one.
 #[derive(Debug, Default)]
@@ -26,29 +39,63 @@ struct Process {
     ticks: u64,
 }
 
+impl Process {
+    /// Reads an entry, from the file that was open if it still is this process's.
+    fn read(pid: u32, open: Option<File>) -> Option<(Self, File)> {
+        // Longer than any: a name of 64 octets at most, and 51 numbers.
+        let mut line = [0; 2048];
+        let mut read = |file: &File| {
+            let len = file.read_at(&mut line, 0).ok()?;
+            Process::parse(&line[..len])
+        };
+        if let Some(file) = open
+            && let Some(process) = read(&file)
+        {
+            return Some((process, file));
+        }
+        let file = File::open(format!("/proc/{pid}/stat")).ok()?;
+        Some((read(&file)?, file))
+    }
+
+    fn parse(stat: &[u8]) -> Option<Self> {
+        let mut fields = after_name(stat)?;
+        // What is between them is skipped. The numbers are those of proc(5), less the three that come first.
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let session = fields.nth(1)?.parse().ok()?;
+        let in_user_mode: u64 = fields.nth(7)?.parse().ok()?;
+        let in_kernel_mode = fields.next()?.parse().ok()?;
+        let threads = fields.nth(4)?.parse().ok()?;
+        let pages = fields.nth(3)?.parse().ok()?;
+        Some(Process {
+            parent,
+            session,
+            state,
+            threads,
+            pages,
+            ticks: in_user_mode.saturating_add(in_kernel_mode),
+        })
+    }
+}
+
 impl Processes {
     /// Reads the table. Processes that end meanwhile are left out.
     pub fn read() -> Self {
         let own = std::process::id();
-        let by_pid = numbered("/proc")
-            .filter(|pid| *pid != own)
-            .filter_map(|pid| {
-                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-                let fields = after_name(&stat)?;
-                let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-                Some((
-                    pid,
-                    Process {
-                        parent: fields.get(1)?.parse().ok()?,
-                        session: fields.get(3)?.parse().ok()?,
-                        state: fields.first()?.chars().next()?,
-                        threads: fields.get(17)?.parse().ok()?,
-                        pages: fields.get(21)?.parse().ok()?,
-                        ticks: number(11)?.saturating_add(number(12)?),
-                    },
-                ))
-            })
-            .collect();
+        let mut by_pid = BTreeMap::new();
+        OPEN.with_borrow_mut(|open| {
+            let mut still_open = BTreeMap::new();
+            for pid in numbered("/proc").filter(|pid| *pid != own) {
+                let Some((process, file)) = Process::read(pid, open.remove(&pid)) else {
+                    continue;
+                };
+                by_pid.insert(pid, process);
+                if still_open.len() < MOST_OPEN {
+                    still_open.insert(pid, file);
+                }
+            }
+            *open = still_open;
+        });
         Processes { by_pid }
     }
 
@@ -146,8 +193,8 @@ impl Processes {
 /// The state of each thread of a process, as a letter (proc(5)). Threads that are gone by then are left out.
 fn thread_states(pid: u32) -> impl Iterator<Item = char> {
     numbered(&format!("/proc/{pid}/task")).filter_map(move |thread| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).ok()?;
-        after_name(&stat)?.first()?.chars().next()
+        let stat = std::fs::read(format!("/proc/{pid}/task/{thread}/stat")).ok()?;
+        after_name(&stat)?.next()?.chars().next()
     })
 }
 
@@ -168,7 +215,9 @@ pub fn waits_for_a_processor(pids: &BTreeSet<u32>) -> impl Iterator<Item = (u32,
 /// Memory in octets that these processes alone have taken: no programs or files that others have as well.
 pub fn own_memory(pids: &BTreeSet<u32>) -> u64 {
     let of = |pid: &u32| -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+        // The name of a program need not be text.
+        let status = String::from_utf8_lossy(&status);
         let fields = status.lines().filter_map(|line| {
             let rest = line
                 .strip_prefix("RssAnon:")
@@ -270,15 +319,19 @@ pub(super) fn numbered(folder: &str) -> impl Iterator<Item = u32> + use<> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The fields of a stat line after the command name, which may itself hold blanks and parentheses.
-fn after_name(stat: &str) -> Option<Vec<&str>> {
-    Some(stat[stat.rfind(')')? + 1..].split_whitespace().collect())
+/// The fields of a stat line after the command name, which is up to the program: it may hold blanks and parentheses, and
+/// need not be text.
+fn after_name(stat: &[u8]) -> Option<SplitAsciiWhitespace<'_>> {
+    let end = stat.iter().rposition(|octet| *octet == b')')?;
+    let fields = std::str::from_utf8(&stat[end + 1..]).ok()?;
+    Some(fields.split_ascii_whitespace())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::Command;
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn a_child_belongs_to_the_family_until_it_is_reaped() {
@@ -298,5 +351,33 @@ mod tests {
         let processes = Processes::read();
         assert!(processes.has_ended(child.id()));
         assert!(!processes.family(std::process::id()).contains(&child.id()));
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_hides_nothing() {
+        let stat = b"7 (a) b\xff) S 3 7 6 0 -1 4194304 1 2 3 4 50 6 0 0 20 0 2 0 99 1000 25 18446744073709551615 1\n";
+        let process = Process::parse(stat).expect("it is an entry");
+        assert_eq!((process.state, process.parent), ('S', 3));
+        assert_eq!((process.session, process.threads), (6, 2));
+        assert_eq!((process.pages, process.ticks), (25, 56));
+        let mut child = Command::new("sh")
+            .args(["-c", r#"printf "\377" > /proc/$$/comm; echo; read line"#])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh can be started");
+        let mut output = child.stdout.take().expect("it has one");
+        output.read_exact(&mut [0]).expect("it has its name");
+        let name = std::fs::read(format!("/proc/{}/comm", child.id()));
+        assert_eq!(name.expect("it is alive"), b"\xff\n");
+        let family = BTreeSet::from([child.id()]);
+        // Twice: what was open is looked at again.
+        for _ in 0..2 {
+            assert_eq!(Processes::read().usage(&family).0, 1);
+        }
+        assert!(own_memory(&family) > 0);
+        child.kill().expect("it can be killed");
+        child.wait().expect("it can be reaped");
+        assert_eq!(Processes::read().usage(&family), (0, 0));
     }
 }
