@@ -8,11 +8,12 @@
 use super::patience::Limit;
 use super::play::Play;
 use super::program::Program;
-use crate::event::EventKind;
+use crate::event::{Actor, EventKind};
 use crate::judge::Ledger;
 use crate::world::processes::Processes;
 use crate::world::standstill::{self, Standstill};
 use capture::listeners::{Socket, State};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -75,19 +76,8 @@ impl Play {
             .take()
             .is_some_and(|at| at.elapsed() <= JUST_NOW && printed < at && quiet <= REST);
         let mut rested = just_rested;
-        let busy = |processes: &Processes, program: &Program| {
-            processes.any_busy(&processes.family(program.pid))
-        };
         // Who was busy each time it was looked, and how long they had been at work before.
-        let at_work = |processes: &Processes, program: &Program| {
-            processes.time_at_work(&processes.family(program.pid))
-        };
-        let processes = Processes::read();
-        let mut restless: Vec<(&Program, Duration)> = self
-            .programs
-            .values()
-            .map(|program| (program, at_work(&processes, program)))
-            .collect();
+        let mut restless: Option<BTreeMap<&Actor, Duration>> = None;
         loop {
             let printed = self.recorder.last_output();
             if !(just_rested && printed < began) {
@@ -101,10 +91,17 @@ impl Play {
             }
             let printed = self.recorder.last_output();
             let processes = Processes::read();
-            restless.retain(|(program, _)| busy(&processes, program));
-            let rests = restless.is_empty()
-                && !(self.programs.values()).any(|program| busy(&processes, program))
-                && !self.has_more_to_do(&processes, WAITS_FOR_A_READER);
+            let busy: BTreeMap<&Actor, Duration> = (self.programs.values())
+                .filter_map(|program| {
+                    let family = processes.family(program.pid);
+                    let busy = processes.any_busy(&family);
+                    busy.then(|| (&program.actor, processes.time_at_work(&family)))
+                })
+                .collect();
+            restless
+                .get_or_insert_with(|| busy.clone())
+                .retain(|actor, _| busy.contains_key(actor));
+            let rests = busy.is_empty() && !self.has_more_to_do(&processes, WAITS_FOR_A_READER);
             // Twice in a row, so that a process between two states is not taken for one at rest.
             let silent_for = printed.max(began).elapsed();
             let silent = silent_for >= quiet || just_rested && printed < began;
@@ -117,10 +114,11 @@ impl Play {
             rested &= self.recorder.last_output() == printed;
         }
         let processes = Processes::read();
-        for (program, before) in restless {
-            let worked = at_work(&processes, program).saturating_sub(before);
+        for (actor, before) in restless.into_iter().flatten() {
+            let family = processes.family(self.programs[actor].pid);
+            let worked = processes.time_at_work(&family).saturating_sub(before);
             self.recorder.record(EventKind::NeverAtRest {
-                actor: program.actor.clone(),
+                actor: actor.clone(),
                 worked_ms: u64::try_from(worked.as_millis()).unwrap_or(u64::MAX),
             });
         }

@@ -3,7 +3,6 @@
 //! Only meaningful in a network of the scenario's own, where nobody else's traffic is counted.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::io;
 
 /// Counts since the network was made.
@@ -27,27 +26,16 @@ impl Traffic {
     /// # Errors
     /// When they cannot be read.
     pub fn read() -> io::Result<Self> {
-        let mut counters = BTreeMap::new();
-        for file in ["snmp", "netstat"] {
-            paired_lines(
-                &std::fs::read_to_string(format!("/proc/self/net/{file}"))?,
-                &mut counters,
-            );
-        }
+        let read = |file| std::fs::read_to_string(format!("/proc/self/net/{file}"));
+        let (snmp, netstat) = (read("snmp")?, read("netstat")?);
         // A machine without IPv6 has no such file.
-        if let Ok(text) = std::fs::read_to_string("/proc/self/net/snmp6") {
-            counters.extend(text.lines().filter_map(|line| {
-                let (name, value) = line.split_once(char::is_whitespace)?;
-                Some((name.to_owned(), value.trim().parse().ok()?))
-            }));
-        }
-        let count = |name: &str| counters.get(name).copied().unwrap_or(0);
+        let six = read("snmp6").unwrap_or_default();
         Ok(Traffic {
-            datagrams: count("Udp:InDatagrams") + count("Udp6InDatagrams"),
-            unreachable: count("Udp:NoPorts") + count("Udp6NoPorts"),
-            connections: count("Tcp:PassiveOpens"),
-            refused: count("Tcp:AttemptFails"),
-            segments: count("TcpExt:TCPOrigDataSent"),
+            datagrams: paired(&snmp, "Udp:", "InDatagrams") + single(&six, "Udp6InDatagrams"),
+            unreachable: paired(&snmp, "Udp:", "NoPorts") + single(&six, "Udp6NoPorts"),
+            connections: paired(&snmp, "Tcp:", "PassiveOpens"),
+            refused: paired(&snmp, "Tcp:", "AttemptFails"),
+            segments: paired(&netstat, "TcpExt:", "TCPOrigDataSent"),
         })
     }
 
@@ -63,20 +51,24 @@ impl Traffic {
     }
 }
 
-/// Pairs of lines, `Udp: InDatagrams NoPorts …` over `Udp: 12 0 …`.
-fn paired_lines(text: &str, counters: &mut BTreeMap<String, u64>) {
-    let lines: Vec<&str> = text.lines().collect();
-    for pair in lines.chunks_exact(2) {
-        let mut names = pair[0].split_whitespace();
-        let Some(group) = names.next() else { continue };
-        let values = pair[1].split_whitespace().skip(1);
-        for (name, value) in names.zip(values) {
-            // Some values are negative ("no limit"); none of those is a count.
-            if let Ok(value) = value.parse() {
-                counters.insert(format!("{group}{name}"), value);
-            }
-        }
-    }
+/// A count from pairs of lines, `Udp: InDatagrams NoPorts …` over `Udp: 12 0 …`; 0 where the kernel does not count it.
+fn paired(text: &str, group: &str, name: &str) -> u64 {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(group));
+    let (Some(names), Some(values)) = (lines.next(), lines.next()) else {
+        return 0;
+    };
+    let mut pairs = names.split_whitespace().zip(values.split_whitespace());
+    let found = pairs.find(|(found, _)| *found == name);
+    // Some values are negative ("no limit"); none of those is a count.
+    found.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+}
+
+/// A count from a line of its own, `Udp6InDatagrams 3`.
+fn single(text: &str, name: &str) -> u64 {
+    let mut lines = text.lines().map(str::split_whitespace);
+    let value =
+        lines.find_map(|mut words| (words.next() == Some(name)).then(|| words.next()).flatten());
+    value.and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -85,14 +77,14 @@ mod tests {
 
     #[test]
     fn names_and_values_are_paired() {
-        let mut counters = BTreeMap::new();
-        paired_lines(
-            "Tcp: MaxConn PassiveOpens\nTcp: -1 7\nUdp: InDatagrams NoPorts\nUdp: 2 1\n",
-            &mut counters,
-        );
-        assert_eq!(counters.get("Tcp:PassiveOpens"), Some(&7));
-        assert_eq!(counters.get("Udp:NoPorts"), Some(&1));
-        assert_eq!(counters.get("Tcp:MaxConn"), None);
+        let text = "Tcp: MaxConn PassiveOpens\nTcp: -1 7\nUdp: InDatagrams NoPorts\nUdp: 2 1\nUdpLite: NoPorts\nUdpLite: 5\n";
+        assert_eq!(paired(text, "Tcp:", "PassiveOpens"), 7);
+        assert_eq!(paired(text, "Udp:", "NoPorts"), 1);
+        assert_eq!(paired(text, "Tcp:", "MaxConn"), 0);
+        assert_eq!(paired(text, "TcpExt:", "PassiveOpens"), 0);
+        let text = "Udp6InDatagrams                 \t3\nUdp6NoPorts  4\n";
+        assert_eq!(single(text, "Udp6NoPorts"), 4);
+        assert_eq!(single(text, "Udp6InErrors"), 0);
     }
 
     #[test]
