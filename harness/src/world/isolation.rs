@@ -8,7 +8,6 @@
 //! | L1 | shared | Landlock, limits, filter |
 //! | L0 | shared | shared |
 
-use super::interpreter::Interpreters;
 use super::sandbox::spare::{Spare, SpareUser};
 use super::sandbox::view::View;
 use super::sandbox::{Confinement, Purpose, Sandbox, layer};
@@ -296,13 +295,7 @@ impl Isolation {
 
     /// The sandbox of this level around programs with this view; at L1r they are run by `spare`.
     pub fn sandbox(&self, view: View, spare: Option<Spare>) -> Sandbox {
-        Sandbox {
-            confinement: self.confinement,
-            view,
-            bwrap: self.bwrap.clone(),
-            spare,
-            interpreters: Interpreters::default(),
-        }
+        Sandbox::new(self.confinement, view, self.bwrap.clone(), spare)
     }
 
     /// Refuses to go on below a level.
@@ -489,16 +482,11 @@ fn probe(attempt: &Attempt) -> io::Result<()> {
         without: Vec::new(),
         builds_in_place: false,
     });
-    let sandbox = Sandbox {
-        confinement: attempt.confinement,
-        view: View {
-            folder: folder.clone(),
-            ..View::default()
-        },
-        bwrap: attempt.bwrap.clone(),
-        spare,
-        interpreters: Interpreters::default(),
+    let view = View {
+        folder: folder.clone(),
+        ..View::default()
     };
+    let sandbox = Sandbox::new(attempt.confinement, view, attempt.bwrap.clone(), spare);
     let (words, path) = match &user {
         None => (vec!["true".to_owned()], OsString::from("/usr/bin:/bin")),
         Some(user) => (

@@ -49,6 +49,17 @@ pub(crate) struct Harness {
 }
 
 impl Harness {
+    /// The same with a harness that lies elsewhere.
+    pub(crate) fn with_program(&mut self, program: &Path) -> &mut Command {
+        let mut command = Command::new(program);
+        if let Some(folder) = self.command.get_current_dir() {
+            command.current_dir(folder);
+        }
+        command.env("PATH", system_first());
+        self.command = command;
+        &mut self.command
+    }
+
     /// The command alone: for what takes next to nothing of the machine.
     pub(crate) fn into_command(self) -> Command {
         self.command

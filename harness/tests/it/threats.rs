@@ -1,11 +1,12 @@
 //! Nothing escapes: each attack first succeeds where nothing contains it, then is contained at L3; what holds at L1r
 //! and L1 is stated beside it. `harness/README.md` shows the same table.
 
-use crate::support::{fixture, harness, has, skip};
+use crate::support::{Copy, fixture, harness, has, skip};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -757,4 +758,37 @@ fn a_program_with_the_address_sanitizer_runs_in_the_sandbox() {
         return;
     }
     assert_eq!(checked.trouble(), "");
+}
+
+#[test]
+fn what_starts_programs_is_taken_only_if_it_was_made_with_the_harness() {
+    if !ready() {
+        return;
+    }
+    let copy = Copy::of("beginner");
+    let here = copy.home.path();
+    let installed = here.join("harness");
+    fs::copy(env!("CARGO_BIN_EXE_harness"), &installed).expect("it can be copied");
+    let check = |beside: Option<String>, passes: bool| {
+        if let Some(script) = &beside {
+            let small = here.join("harness-inside");
+            fs::write(&small, format!("#!/bin/sh\n{script}\n")).expect("it can be written");
+            fs::set_permissions(&small, fs::Permissions::from_mode(0o755))
+                .expect("it can be made a program");
+        }
+        let mut command = harness(here);
+        let output = command
+            .with_program(&installed)
+            .args(["check", "beginner", "ex4/exchange", "--reruns", "0"])
+            .output()
+            .expect("it can be started");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.success(), passes, "{beside:?}: {said}");
+    };
+    check(None, true);
+    check(Some("echo made of something else".to_owned()), true);
+    // It says what the true one says, and starts nothing.
+    let small = env!("CARGO_BIN_EXE_harness-inside");
+    let does_nothing = format!("[ \"$1\" != __sources ] || exec '{small}' __sources");
+    check(Some(does_nothing), false);
 }

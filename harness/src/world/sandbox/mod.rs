@@ -7,7 +7,8 @@
 //! ```
 //!
 //! [`view`] decides what is visible, [`limits`] and [`filter`] what is allowed, [`inside`] is the last step before the
-//! program: this very program, handed in as an open file, so that nothing of the harness is visible inside. [`layer`]
+//! program: `harness-inside`, or this very program, handed in as an open file, so that nothing of the harness is visible
+//! inside. [`layer`]
 //! gives each scenario's programs a folder they may write to without changing the submission. Below L3 there is no
 //! bwrap: [`guard`] restricts the process itself, and where real root runs the harness, [`spare`] has it be another user.
 //!
@@ -69,6 +70,9 @@ pub struct Sandbox {
     pub view: View,
     /// Where bwrap is.
     pub bwrap: Option<PathBuf>,
+    /// The small program for the last step within bwrap, where there is one.
+    #[serde(default)]
+    pub small: Option<PathBuf>,
     /// The user that programs are run by, where they have one of their own (L1r).
     #[serde(default)]
     pub spare: Option<Spare>,
@@ -78,6 +82,27 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
+    /// A sandbox that starts what is asked for, shims included.
+    pub fn new(
+        confinement: Confinement,
+        view: View,
+        bwrap: Option<PathBuf>,
+        spare: Option<Spare>,
+    ) -> Self {
+        let small = match confinement {
+            Confinement::Bubble => inside::small_program(),
+            Confinement::Guard | Confinement::None => None,
+        };
+        Sandbox {
+            confinement,
+            view,
+            bwrap,
+            small,
+            spare,
+            interpreters: Interpreters::default(),
+        }
+    }
+
     /// Gives the user of its own its copy of the submission, `after` the builds or before them, whichever is right.
     ///
     /// # Errors
@@ -128,7 +153,14 @@ impl Sandbox {
             user: spare.map(|spare| spare.uid),
         };
         let spec = serde_json::to_string(&inside).map_err(io::Error::other)?;
-        let program: OwnedFd = File::open("/proc/self/exe")?.into();
+        // Without the small program, or when it has gone meanwhile, this one can do the same.
+        let small = self
+            .small
+            .as_deref()
+            .and_then(|small| File::open(small).ok());
+        let program: OwnedFd = small
+            .map_or_else(|| File::open("/proc/self/exe"), Ok)?
+            .into();
         let executable = format!("/proc/self/fd/{}", program.as_raw_fd());
         let mut command = match (self.confinement, &self.bwrap) {
             (Confinement::Bubble, Some(bwrap)) => {
