@@ -31,7 +31,8 @@
 //!   hand and `sockets` stand in for one; `curtain` ends everything.
 //! - [`understudy`]: a client and a server of the harness's own, to find out which of a pair that failed is to be looked at.
 //! - [`world`]: isolation, in the namespaces of [`capture::namespace`], the only module that makes any, and the sandbox
-//!   around each program ([`world::sandbox`]); `scratch` is where temporary files go below L3.
+//!   around each program ([`world::sandbox`]), whose last step is a program of its own (`harness-inside`); `scratch` is
+//!   where temporary files go below L3.
 //! - [`conduct`]: builds (`build`), then plays all scenarios, at the same time where each has its own network.
 //! - [`paper`]: exercises that are handed in as files: read, then judged like programs from what was recorded.
 //! - [`results`], [`transcript`], [`ladder`], [`report`]: what is kept and shown.
