@@ -11,7 +11,7 @@ use std::str::SplitAsciiWhitespace;
 use std::time::Duration;
 
 /// Where the table is long, as on a machine's own, the others are opened each time.
-const MOST_OPEN: usize = 200;
+const MOST_OPEN: usize = 64;
 
 thread_local! {
     /// The entries that were there last time. The kernel writes an entry anew for each reader at its beginning, and to find
