@@ -23,14 +23,12 @@ use crate::event::Ending;
 use crate::judge::Side;
 use crate::lab::{Exercise, Transport};
 use crate::manifest::{CommandTemplate, NameStyle, Programs};
+use crate::world::sandbox::inside;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write as _};
 
 /// The hidden argument that makes the program an understudy.
 pub const UNDERSTUDY_ARGUMENT: &str = "__understudy";
-
-/// The harness itself, also where nothing of it can be seen: the sandbox's last step becomes the program in its own place.
-const MYSELF: &str = "/proc/self/exe";
 
 /// Exit status of an understudy that was not told properly what to do.
 const LOST: i32 = 126;
@@ -52,7 +50,7 @@ impl Part {
     /// The programs of a submission with this part taken over.
     pub fn cast(&self, side: Side, programs: &Programs) -> Programs {
         let spec = serde_json::to_string(self).unwrap_or_default();
-        let mut words = vec![MYSELF, UNDERSTUDY_ARGUMENT, side.word()];
+        let mut words = vec![inside::MYSELF, UNDERSTUDY_ARGUMENT, side.word()];
         let mut programs = programs.clone();
         if side == Side::Server {
             words.push(&spec);

@@ -18,6 +18,10 @@ use std::sync::OnceLock;
 /// The hidden argument that makes the program this step.
 pub const INSIDE_ARGUMENT: &str = "__inside";
 
+/// The harness itself as a program to start, also where nothing of it can be seen: this step, which is the harness then,
+/// becomes the program in its own place.
+pub const MYSELF: &str = "/proc/self/exe";
+
 /// The argument that makes the small program say what it was made of.
 pub const SOURCES_ARGUMENT: &str = "__sources";
 

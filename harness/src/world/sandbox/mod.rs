@@ -153,14 +153,12 @@ impl Sandbox {
             user: spare.map(|spare| spare.uid),
         };
         let spec = serde_json::to_string(&inside).map_err(io::Error::other)?;
-        // Without the small program, or when it has gone meanwhile, this one can do the same.
-        let small = self
-            .small
-            .as_deref()
-            .and_then(|small| File::open(small).ok());
-        let program: OwnedFd = small
-            .map_or_else(|| File::open("/proc/self/exe"), Ok)?
-            .into();
+        // Without the small program, or when it has gone meanwhile, this one can do the same; who plays a part of the
+        // harness's own must come from this one.
+        let is_own = inside.words[0] == inside::MYSELF;
+        let small = self.small.as_deref().filter(|_| !is_own);
+        let small = small.and_then(|small| File::open(small).ok());
+        let program: OwnedFd = small.map_or_else(|| File::open(inside::MYSELF), Ok)?.into();
         let executable = format!("/proc/self/fd/{}", program.as_raw_fd());
         let mut command = match (self.confinement, &self.bwrap) {
             (Confinement::Bubble, Some(bwrap)) => {
