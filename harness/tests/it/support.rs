@@ -26,7 +26,12 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 
 /// The harness's command, in a folder of the test's own. Waits while a test has the machine to itself.
 pub(crate) fn harness(cwd: &Path) -> Harness {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    harness_at(Path::new(env!("CARGO_BIN_EXE_harness")), cwd)
+}
+
+/// The same with a harness that lies elsewhere.
+pub(crate) fn harness_at(program: &Path, cwd: &Path) -> Harness {
+    let mut command = Command::new(program);
     command.current_dir(cwd).env("PATH", system_first());
     Harness {
         command,
@@ -49,17 +54,6 @@ pub(crate) struct Harness {
 }
 
 impl Harness {
-    /// The same with a harness that lies elsewhere.
-    pub(crate) fn with_program(&mut self, program: &Path) -> &mut Command {
-        let mut command = Command::new(program);
-        if let Some(folder) = self.command.get_current_dir() {
-            command.current_dir(folder);
-        }
-        command.env("PATH", system_first());
-        self.command = command;
-        &mut self.command
-    }
-
     /// The command alone: for what takes next to nothing of the machine.
     pub(crate) fn into_command(self) -> Command {
         self.command

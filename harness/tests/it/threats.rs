@@ -1,7 +1,7 @@
 //! Nothing escapes: each attack first succeeds where nothing contains it, then is contained at L3; what holds at L1r
 //! and L1 is stated beside it. `harness/README.md` shows the same table.
 
-use crate::support::{Copy, fixture, harness, has, skip};
+use crate::support::{Copy, fixture, harness, harness_at, has, skip};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
@@ -776,9 +776,7 @@ fn what_starts_programs_is_taken_only_if_it_was_made_with_the_harness() {
             fs::set_permissions(&small, fs::Permissions::from_mode(0o755))
                 .expect("it can be made a program");
         }
-        let mut command = harness(here);
-        let output = command
-            .with_program(&installed)
+        let output = harness_at(&installed, here)
             .args(["check", "beginner", "ex4/exchange", "--reruns", "0"])
             .output()
             .expect("it can be started");
