@@ -1,9 +1,11 @@
 //! The room with the outboxes of all its connections: the only user of [`Room`].
 //!
 //! What the room says to everybody is written out once and recorded on the [`Tape`]. When all who have just spoken
-//! have been heard, [`Hall::send_all`] empties every outbox in one `write`, so lines that come quickly travel
-//! together and one that comes alone travels at once. What is for one connection only, and what the kernel does
-//! not take at once, is sent by that connection's task.
+//! have been heard, [`Hall::send_some`] goes round and empties one outbox after the other, each in one `write`, so
+//! lines that come quickly travel together and one that comes alone travels at once. It goes a few steps at a time:
+//! what is said meanwhile leaves with the same round for all who come later in it, and whoever is first in the
+//! room is not first to hear everything. What is for one connection only, and what the kernel does not take at
+//! once, is sent by that connection's task.
 //!
 //! **Who does not read:** when the kernel takes no more for a member and it is [`OUTBOX_LIMIT`] octets behind the
 //! others, the member is removed and the room is told. Nobody waits for it.
@@ -32,6 +34,9 @@ use crate::{
 /// Most connections at once, members and guests, unless told otherwise.
 pub const MAX_CONNECTIONS: usize = 1000;
 
+/// Before all others.
+const FIRST: MemberId = MemberId(0);
+
 /// What the server's own output is told. `Display` gives it as one line.
 #[derive(Debug)]
 pub enum Entry<'a> {
@@ -57,6 +62,10 @@ pub struct Hall<S = TcpStream> {
     room: Room,
     outboxes: BTreeMap<MemberId, Outbox<S>>,
     tape: Tape,
+    /// Whose turn it is in the round.
+    turn: MemberId,
+    /// The end of the tape when this round began.
+    round_from: u64,
     /// Those who have not logged in, in the order they came.
     guests: BTreeSet<MemberId>,
     max_connections: usize,
@@ -84,6 +93,8 @@ impl<S: Sink> Hall<S> {
             room: Room::new(),
             outboxes: BTreeMap::new(),
             tape: Tape::default(),
+            turn: FIRST,
+            round_from: 0,
             guests: BTreeSet::new(),
             max_connections,
             next_id: 1,
@@ -183,21 +194,38 @@ impl<S: Sink> Hall<S> {
         }
     }
 
-    /// Notified when there is something for many: whoever waits for it calls [`send_all`](Self::send_all).
+    /// Notified when there is something for many: whoever waits for it calls [`send_some`](Self::send_some).
     pub fn mail(&self) -> Arc<Notify> {
         Arc::clone(&self.mail)
     }
 
-    /// Writes as much of every outbox as the kernel takes, and forgets what all have got.
-    pub fn send_all(&mut self) {
-        let mut needed = self.tape.end();
-        for outbox in self.outboxes.values_mut() {
-            if !outbox.is_stuck() {
-                outbox.flush_for_its_task(&self.tape);
+    /// Goes on with the round for so many turns: in each, writes as much of the next outbox as the kernel takes. Says
+    /// whether it has to be called again, since somebody may not have had their turn with all there is.
+    pub fn send_some(&mut self, turns: usize) -> bool {
+        for _ in 0..turns {
+            if self.turn == FIRST {
+                self.round_from = self.tape.end();
             }
-            needed = needed.min(outbox.needs_from().unwrap_or(needed));
+            if let Some((&id, outbox)) = self.outboxes.range_mut(self.turn..).next() {
+                if !outbox.is_stuck() {
+                    outbox.flush_for_its_task(&self.tape);
+                }
+                self.turn = MemberId(id.0 + 1);
+            } else {
+                self.turn = FIRST;
+                self.forget();
+                if self.round_from == self.tape.end() {
+                    return false;
+                }
+            }
         }
-        self.tape.forget_before(needed);
+        true
+    }
+
+    /// Forgets what all have got.
+    fn forget(&mut self) {
+        let needed = self.outboxes.values().filter_map(Outbox::needs_from).min();
+        self.tape.forget_before(needed.unwrap_or(self.tape.end()));
     }
 
     /// Takes the seat of who has been without a name for longest, without waiting for their goodbye to
@@ -276,8 +304,8 @@ impl<S: Sink> Hall<S> {
         let is_behind = |outbox: &Outbox<S>| outbox.needs_from().is_some_and(|from| from < limit);
         let mut full = Vec::new();
         for (&id, outbox) in &mut self.outboxes {
-            if is_behind(outbox) {
-                // It may just not have had its turn.
+            // It may just not have had its turn.
+            if is_behind(outbox) || !outbox.is_stuck() {
                 outbox.flush_for_its_task(&self.tape);
             }
             if is_behind(outbox) && outbox.leave_tape(&self.tape, end) {
@@ -285,7 +313,99 @@ impl<S: Sink> Hall<S> {
             }
         }
         // Nobody needs as much any more.
-        self.send_all();
+        self.forget();
         full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::IoSlice, sync::Mutex};
+
+    use super::*;
+
+    /// What each `write` brought to one connection.
+    #[derive(Default)]
+    struct Wire(Mutex<Vec<String>>);
+
+    impl Sink for Wire {
+        fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+            let text: String = pieces
+                .iter()
+                .map(|piece| String::from_utf8_lossy(piece))
+                .collect();
+            let len = text.len();
+            self.0.lock().expect("one thread").push(text);
+            Ok(len)
+        }
+    }
+
+    impl Wire {
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().expect("one thread"))
+        }
+    }
+
+    /// A hall with so many members, who have all heard that they are in.
+    fn hall(members: usize) -> (Hall<Wire>, Vec<Seat>, Vec<Arc<Wire>>) {
+        let mut hall = Hall::new(members, |_| {});
+        let wires: Vec<_> = (0..members).map(|_| Arc::<Wire>::default()).collect();
+        let seats: Vec<_> = wires
+            .iter()
+            .map(|wire| hall.enter(wire).expect("there are seats"))
+            .collect();
+        for (number, seat) in seats.iter().enumerate() {
+            hall.receive(seat.id, Ok(format!("LOGIN m{number}").into()));
+        }
+        assert!(!hall.send_some(usize::MAX));
+        for wire in &wires {
+            wire.take();
+        }
+        (hall, seats, wires)
+    }
+
+    #[test]
+    fn what_is_said_during_a_round_goes_with_it_to_those_whose_turn_is_still_to_come() {
+        let (mut hall, seats, wires) = hall(4);
+        hall.receive(seats[3].id, Ok("SAY one".into()));
+        assert!(hall.send_some(2));
+        hall.receive(seats[3].id, Ok("SAY two".into()));
+        // Two more, the end of this round, and all four again.
+        assert!(hall.send_some(2 + 1 + 4), "two have not got the second");
+        assert!(!hall.send_some(1));
+        for (wire, expected) in wires.iter().zip([
+            &["LINE m3: one\n", "LINE m3: two\n"][..],
+            &["LINE m3: one\n", "LINE m3: two\n"],
+            &["LINE m3: one\nLINE m3: two\n"],
+            &[],
+        ]) {
+            assert_eq!(wire.take(), expected);
+        }
+        assert!(hall.tape.is_empty(), "all have got all");
+    }
+
+    #[test]
+    fn who_comes_during_a_round_takes_nobodys_turn() {
+        let (mut hall, seats, wires) = hall(3);
+        hall.max_connections += 1;
+        hall.receive(seats[0].id, Ok("SAY one".into()));
+        assert!(hall.send_some(2));
+        let wire = Arc::<Wire>::default();
+        hall.enter(&wire).expect("there are seats");
+        assert!(!hall.send_some(usize::MAX));
+        assert_eq!(wires[2].take(), ["LINE m0: one\n"]);
+        assert!(wire.take().is_empty(), "a guest hears nothing");
+    }
+
+    #[test]
+    fn who_goes_during_a_round_takes_nobodys_turn() {
+        let (mut hall, seats, wires) = hall(4);
+        hall.receive(seats[0].id, Ok("SAY one".into()));
+        assert!(hall.send_some(2));
+        hall.exit(seats[1].id);
+        hall.exit(seats[2].id);
+        assert!(!hall.send_some(usize::MAX));
+        let expected = "LINE m0: one\nLOST 3 m1\nLOST 2 m2\n";
+        assert_eq!(wires[3].take(), [expected]);
     }
 }

@@ -68,7 +68,11 @@ pub(crate) fn play(octets: &[u8]) -> Reached {
     for turn in 0..MAX_STEPS {
         let Some(choice) = octets.next() else { break };
         history.step(turn, choice, &mut octets);
-        history.settle();
+        match choice / 16 {
+            0..8 => history.settle(),
+            // More happens before everybody has had their turn.
+            some => history.carry_mail(usize::from(some) - 7),
+        }
     }
     history.end()
 }
@@ -127,6 +131,8 @@ struct Actor {
 struct History {
     hall: Hall<Wire>,
     mail: Arc<Notify>,
+    /// Somebody may not have had their turn.
+    carrying: bool,
     /// What the hall told its own output and nobody has looked at.
     log: Arc<Mutex<VecDeque<Reply>>>,
     /// Those with a seat, by the order in which they came.
@@ -147,6 +153,7 @@ impl History {
         });
         Self {
             mail: hall.mail(),
+            carrying: false,
             hall,
             log,
             actors: BTreeMap::new(),
@@ -383,11 +390,17 @@ impl History {
         actor.expected.push_back(expected);
     }
 
+    /// Has the mail carried for so many turns.
+    fn carry_mail(&mut self, turns: usize) {
+        self.carrying |= pin!(self.mail.notified()).enable();
+        if self.carrying {
+            self.carrying = self.hall.send_some(turns);
+        }
+    }
+
     /// Has the mail carried, and lets everybody's task do what it has been woken for, until nobody has anything to do.
     fn settle(&mut self) {
-        if pin!(self.mail.notified()).enable() {
-            self.hall.send_all();
-        }
+        self.carry_mail(usize::MAX);
         for who in self.actors.keys().copied().collect::<Vec<_>>() {
             self.take_note(who);
             let actor = self.actors.get_mut(&who).expect("has a seat");
