@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use ex6_calculator::line::LineBuffer;
 use ex6_calculator::server::{self, Screen};
-use ex6_calculator::session::Session;
+use ex6_calculator::session::{Output, Session};
 
 const SESSIONS: usize = 50;
 const ROUND: Duration = Duration::from_millis(800);
@@ -80,17 +80,18 @@ fn serve_blocking(mut stream: TcpStream) -> io::Result<()> {
     let mut session = Session::new(stream.peer_addr()?);
     let mut lines = LineBuffer::default();
     let mut chunk = [0; 8 * 1024];
-    let mut replies = Vec::new();
+    let mut output = Output::default();
     loop {
         match stream.read(&mut chunk)? {
             0 => return Ok(()),
             length => lines.push(&chunk[..length]),
         }
         while let Some(line) = lines.next_line() {
-            writeln!(replies, "{}", session.on_line(line).reply)?;
+            session.on_line(line, &mut output);
         }
-        stream.write_all(&replies)?;
-        replies.clear();
+        stream.write_all(output.replies.as_bytes())?;
+        output.screen.clear();
+        output.replies.clear();
     }
 }
 

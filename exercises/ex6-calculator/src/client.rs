@@ -220,7 +220,7 @@ impl<Out: Write, Warnings: Write> Client<Out, Warnings> {
                 "Hello {name}! Type a number, an operator (+ - * /) and a number, with spaces between; {QUIT} to leave.\n"
             ))?,
             Some(Reply::Error(reason)) => {
-                return Err(ClientError::NameRefused(printable(reason.as_bytes())));
+                return Err(ClientError::NameRefused(printable(reason.as_bytes()).into_owned()));
             }
             Some(other) => return Err(unexpected(&other)),
         }
@@ -333,8 +333,8 @@ impl<Out: Write, Warnings: Write> Client<Out, Warnings> {
     }
 
     fn show(&mut self, reply: &Reply) -> Result<(), ClientError> {
-        let line = printable(reply.to_string().as_bytes());
-        writeln!(self.output, "{line}")
+        let line = reply.to_string();
+        writeln!(self.output, "{}", printable(line.as_bytes()))
             .and_then(|()| self.output.flush())
             .map_err(ClientError::Screen)
     }
@@ -362,14 +362,14 @@ fn understand(line: io::Result<Option<Vec<u8>>>) -> Result<Reply, ClientError> {
     let line = line
         .map_err(ClientError::Lost)?
         .ok_or(ClientError::Closed)?;
-    Reply::parse(&line).ok_or_else(|| ClientError::Foreign(printable(&line)))
+    Reply::parse(&line).ok_or_else(|| ClientError::Foreign(printable(&line).into_owned()))
 }
 
 /// What a reply means that was not due.
 fn unexpected(reply: &Reply) -> ClientError {
     match reply {
-        Reply::Goodbye(reason) => ClientError::Dismissed(printable(reason.as_bytes())),
-        _ => ClientError::Foreign(printable(reply.to_string().as_bytes())),
+        Reply::Goodbye(reason) => ClientError::Dismissed(printable(reason.as_bytes()).into_owned()),
+        _ => ClientError::Foreign(printable(reply.to_string().as_bytes()).into_owned()),
     }
 }
 

@@ -239,8 +239,8 @@ impl fmt::Display for Operator {
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let note = if self.rounded { " (rounded)" } else { "" };
-        write!(f, "{}{note}", self.value)
+        self.value.fmt(f)?;
+        f.write_str(if self.rounded { " (rounded)" } else { "" })
     }
 }
 
@@ -294,16 +294,20 @@ impl<'a> Cursor<'a> {
 
     /// Takes the next character if it passes the test.
     fn take(&mut self, test: impl Fn(char) -> bool) -> Option<char> {
-        let char = self.peek().filter(|&char| test(char))?;
-        self.rest = &self.rest[char.len_utf8()..];
+        let mut chars = self.rest.chars();
+        let char = chars.next().filter(|&char| test(char))?;
+        self.rest = chars.as_str();
         self.offset += 1;
         Some(char)
     }
 
     fn take_digits(&mut self) -> &'a str {
-        let start = self.rest;
-        while self.take(|char| char.is_ascii_digit()).is_some() {}
-        &start[..start.len() - self.rest.len()]
+        let is_other = |octet: u8| !octet.is_ascii_digit();
+        let end = self.rest.bytes().position(is_other);
+        let (digits, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest;
+        self.offset += digits.len();
+        digits
     }
 
     fn skip_blanks(&mut self) {

@@ -5,6 +5,8 @@
 //! same code reads the network and the keyboard, and can be tested with every way of cutting a
 //! stream into pieces.
 
+use memchr::memchr;
+
 /// The most octets a line may have, its terminator not counted.
 pub const MAX_LINE_LEN: usize = 1024;
 
@@ -45,7 +47,7 @@ impl LineBuffer {
     /// comes as soon as it is certain, not when the line ends at last, which may be never.
     pub fn next_line(&mut self) -> Option<Result<&[u8], LineTooLong>> {
         loop {
-            let Some(length) = find_lf(&self.octets[self.searched..]) else {
+            let Some(length) = memchr(b'\n', &self.octets[self.searched..]) else {
                 self.searched = self.octets.len();
                 // A CR may be half of the terminator, hence the one octet more.
                 let too_long = self.octets.len() - self.taken > MAX_LINE_LEN + 1;
@@ -92,10 +94,6 @@ impl LineBuffer {
             _ => Some(Ok(rest)),
         }
     }
-}
-
-fn find_lf(octets: &[u8]) -> Option<usize> {
-    octets.iter().position(|&octet| octet == b'\n')
 }
 
 #[cfg(test)]

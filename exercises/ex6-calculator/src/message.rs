@@ -96,6 +96,11 @@ impl Name {
             _ => Ok(Self(name.to_owned())),
         }
     }
+
+    /// As it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for Name {
@@ -160,7 +165,10 @@ impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hello(name) => write!(f, "hello {name}"),
-            Self::Answer(answer) => write!(f, "= {answer}"),
+            Self::Answer(answer) => {
+                f.write_str("= ")?;
+                answer.fmt(f)
+            }
             Self::Error(reason) => write!(f, "error: {reason}"),
             Self::Goodbye(reason) => write!(f, "goodbye: {reason}"),
         }

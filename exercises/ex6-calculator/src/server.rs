@@ -7,7 +7,6 @@
 //! Deliberately absent: decisions about the protocol, and limits on how long a client may think.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -17,13 +16,14 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::address::Endpoint;
 use crate::connection::Connection;
 use crate::message::Reply;
-use crate::session::{Ending, Session};
+use crate::session::{Ending, Output, Session};
 
 /// Connections the kernel completes and keeps for us until we accept them: a whole class may
 /// connect in the same second.
@@ -251,8 +251,7 @@ async fn converse(
     stop: &CancellationToken,
 ) -> Option<Ending> {
     let mut stopped = pin!(stop.cancelled());
-    let mut shown = String::new();
-    let mut replies = String::new();
+    let mut output = Output::default();
     loop {
         tokio::select! {
             biased;
@@ -267,25 +266,27 @@ async fn converse(
         // Every complete line of this read, then one print and one write: with many requests in
         // flight a write for each would take ten times as long. The number of lines in one read is
         // limited, and so is what gathers here.
-        shown.clear();
-        replies.clear();
+        output.screen.clear();
+        output.replies.clear();
         while !session.is_over()
             && let Some(line) = connection.next_line()
         {
-            let step = session.on_line(line);
-            shown.push_str(&step.screen);
-            writeln!(replies, "{}", step.reply).expect("writing to a String cannot fail");
+            session.on_line(line, &mut output);
         }
-        if replies.is_empty() {
+        if output.replies.is_empty() {
             continue;
         }
-        screen.print(&shown);
+        screen.print(&output.screen);
+
+        // Whoever has asked something by now is read before anybody is answered: so the answers to
+        // many clients leave close together, and their computer is woken once for several.
+        yield_now().await;
 
         // While this waits for a client that does not read, nothing more is read from it either,
         // and its own requests fill its own buffers: nobody else notices.
         tokio::select! {
             biased;
-            sent = connection.send(replies.as_bytes()) => if let Err(error) = sent {
+            sent = connection.send(output.replies.as_bytes()) => if let Err(error) = sent {
                 return (!session.is_over()).then(|| lost(error));
             },
             () = &mut stopped => {

@@ -1,11 +1,13 @@
 //! One client's conversation as a state machine: a line goes in, a reply and a text for the
-//! server's screen come out.
+//! server's screen come out. Both are appended to what the lines before it have left, so that it
+//! can leave together.
 //!
 //! This is where the protocol is stateful: what a line means depends on the lines before it. The
 //! first is a name, the others are requests, and after `q` there are none.
 //!
 //! Deliberately absent: sockets, clocks and printing. The server feeds it and does what it says.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use crate::line::LineTooLong;
@@ -26,13 +28,13 @@ enum State {
     Over,
 }
 
-/// What to do after a line.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Step {
-    /// What the server's screen shows: one line or two, each with its LF. Safe to print.
+/// What has to be done after some lines, in whole lines, each with its LF.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// What the server's screen shows. Safe to print.
     pub screen: String,
-    /// What the client gets.
-    pub reply: Reply,
+    /// What the client gets: one line for each of its own.
+    pub replies: String,
 }
 
 /// How a session ended, other than by what the client said.
@@ -61,17 +63,17 @@ impl Session {
     }
 
     /// Takes the next line of the client. Once the session is over there are only goodbyes.
-    pub fn on_line(&mut self, line: Result<&[u8], LineTooLong>) -> Step {
+    pub fn on_line(&mut self, line: Result<&[u8], LineTooLong>, output: &mut Output) {
         let name = match &self.state {
-            State::Named(name) => name,
-            State::AwaitingName => return self.on_name(line),
-            State::Over => return self.quit(String::new()),
+            State::Named(name) => name.as_str(),
+            State::AwaitingName => return self.on_name(line, output),
+            State::Over => return self.quit(output),
         };
         let received = line.map(printable).unwrap_or_default();
         let reply = match line.map(Request::parse) {
             Ok(Ok(Request::Quit)) => {
-                let screen = format!("{name}: {received}\n");
-                return self.quit(screen);
+                output.screen.extend([name, ": ", &received, "\n"]);
+                return self.quit(output);
             }
             Ok(Ok(Request::Calculate(expression))) => match expression.evaluate() {
                 Ok(answer) => Reply::Answer(answer),
@@ -80,11 +82,14 @@ impl Session {
             Ok(Err(error)) => Reply::Error(error.to_string()),
             Err(error) => Reply::Error(error.to_string()),
         };
-        let screen = match &reply {
-            Reply::Error(_) => format!("{name}: {received} ({reply})\n"),
-            _ => format!("{name}: {received} {reply}\n"),
+        let (before, after) = match reply {
+            Reply::Error(_) => (" (", ")\n"),
+            _ => (" ", "\n"),
         };
-        Step { screen, reply }
+        // Written out once: working out the digits costs more than the calculation.
+        let said = put(&reply, &mut output.replies);
+        let shown = [name, ": ", &received, before, said, after];
+        output.screen.extend(shown);
     }
 
     /// Ends the session from outside; what the server's screen shows, with its LF.
@@ -99,33 +104,26 @@ impl Session {
         self.finish(&how)
     }
 
-    fn on_name(&mut self, line: Result<&[u8], LineTooLong>) -> Step {
+    fn on_name(&mut self, line: Result<&[u8], LineTooLong>, output: &mut Output) {
         let refusal = match line.map(Name::parse) {
             Ok(Ok(name)) => {
-                let screen = format!("Session started: {name} ({})\n", self.peer);
-                self.state = State::Named(name.clone());
-                return Step {
-                    screen,
-                    reply: Reply::Hello(name),
-                };
+                output.screen += &format!("Session started: {name} ({})\n", self.peer);
+                put(&Reply::Hello(name.clone()), &mut output.replies);
+                self.state = State::Named(name);
+                return;
             }
-            Ok(Err(NameError::Quit)) => return self.quit(String::new()),
+            Ok(Err(NameError::Quit)) => return self.quit(output),
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        let screen = self.finish(&format!("name refused: {refusal}"));
-        Step {
-            screen,
-            reply: Reply::Error(refusal),
-        }
+        output.screen += &self.finish(&format!("name refused: {refusal}"));
+        put(&Reply::Error(refusal), &mut output.replies);
     }
 
-    fn quit(&mut self, mut screen: String) -> Step {
-        screen += &self.finish("said q");
-        Step {
-            screen,
-            reply: Reply::Goodbye("session ended".to_owned()),
-        }
+    fn quit(&mut self, output: &mut Output) {
+        output.screen += &self.finish("said q");
+        let goodbye = Reply::Goodbye("session ended".to_owned());
+        put(&goodbye, &mut output.replies);
     }
 
     fn finish(&mut self, how: &str) -> String {
@@ -137,6 +135,15 @@ impl Session {
             State::Over => String::new(),
         }
     }
+}
+
+/// Appends a reply with its LF; returns it without.
+fn put<'a>(reply: &Reply, replies: &'a mut String) -> &'a str {
+    let start = replies.len();
+    write!(replies, "{reply}").expect("writing to a String cannot fail");
+    let end = replies.len();
+    replies.push('\n');
+    &replies[start..end]
 }
 
 #[cfg(test)]
@@ -154,15 +161,13 @@ mod tests {
     #[track_caller]
     fn check(lines: &[Option<&[u8]>], replies: &[&str], screen: &str) -> Session {
         let mut session = session();
-        let mut got_replies = Vec::new();
-        let mut got_screen = String::new();
+        let mut output = Output::default();
         for line in lines {
-            let step = session.on_line(line.ok_or(LineTooLong));
-            got_replies.push(step.reply.to_string());
-            got_screen += &step.screen;
+            session.on_line(line.ok_or(LineTooLong), &mut output);
         }
-        assert_eq!(got_replies, replies);
-        assert_eq!(got_screen, screen);
+        let got: Vec<_> = output.replies.lines().collect();
+        assert_eq!(got, replies);
+        assert_eq!(output.screen, screen);
         session
     }
 
@@ -262,7 +267,9 @@ mod tests {
             let mut session = session();
             for line in &lines {
                 if session.is_over() { break; }
-                let reply = session.on_line(Ok(line)).reply.to_string();
+                let mut output = Output::default();
+                session.on_line(Ok(line), &mut output);
+                let reply = output.replies.strip_suffix('\n').expect("a whole line");
                 prop_assert!(!reply.contains('\n') && reply.len() <= MAX_LINE_LEN);
                 prop_assert!(Reply::parse(reply.as_bytes()).is_some());
             }

@@ -4,9 +4,19 @@
 //! the colours or forge the line above. So whatever came from elsewhere passes through here on its
 //! way to a screen. Ordinary text in any script is left alone.
 
+use std::borrow::Cow;
+
 /// The octets as text, with everything a terminal would act upon escaped: `\t`, `\x1b`, `\u{202e}`,
 /// and `\xff` for an octet that is not UTF-8.
-pub fn printable(octets: &[u8]) -> String {
+pub fn printable(octets: &[u8]) -> Cow<'_, str> {
+    // All of them, and not the first that is not: that can be done to many at once.
+    let is_plain = |all, octet: &u8| all & matches!(octet, b' '..=b'~');
+    if octets.iter().fold(true, is_plain)
+        && let Ok(text) = str::from_utf8(octets)
+    {
+        // Nearly always: nothing to escape, so nothing to copy.
+        return text.into();
+    }
     let mut text = String::with_capacity(octets.len());
     for chunk in octets.utf8_chunks() {
         for piece in chunk.valid().split_inclusive(is_unsafe) {
@@ -21,7 +31,7 @@ pub fn printable(octets: &[u8]) -> String {
             text.push_str(&format!("\\x{octet:02x}"));
         }
     }
-    text
+    text.into()
 }
 
 /// Like [`printable`], for one character.

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use ex6_calculator::line::{LineBuffer, LineTooLong, MAX_LINE_LEN};
 use ex6_calculator::message::{Reply, Request};
-use ex6_calculator::session::{Ending, Session};
+use ex6_calculator::session::{Ending, Output, Session};
 use ex6_calculator::text::is_unsafe;
 use libfuzzer_sys::fuzz_target;
 
@@ -63,15 +63,17 @@ fn converse(lines: &Lines) {
             let _ = Reply::parse(octets);
         }
         let was_over = session.is_over();
-        let step = session.on_line(line);
-        for shown in step.screen.lines() {
+        let mut output = Output::default();
+        session.on_line(line, &mut output);
+        for shown in output.screen.lines() {
             assert!(!shown.contains(is_unsafe), "acts on the screen: {shown:?}");
         }
-        let said = step.reply.to_string();
+        let said = output.replies.strip_suffix('\n').expect("a whole line");
         assert!(!said.contains(is_unsafe), "more than one line: {said:?}");
-        assert_eq!(Reply::parse(said.as_bytes()), Some(step.reply.clone()));
+        let reply = Reply::parse(said.as_bytes()).expect("in the grammar");
+        assert_eq!(reply.to_string(), said);
         if was_over {
-            assert!(matches!(step.reply, Reply::Goodbye(_)) && step.screen.is_empty());
+            assert!(matches!(reply, Reply::Goodbye(_)) && output.screen.is_empty());
         }
     }
     let ended = session.is_over();

@@ -71,7 +71,7 @@ pub(crate) fn play(octets: &[u8]) -> Reached {
         match choice / 16 {
             0..8 => history.settle(),
             // More happens before everybody has had their turn.
-            some => history.carry_mail(usize::from(some) - 7),
+            some => history.settle_in_part(usize::from(some) - 7),
         }
     }
     history.end()
@@ -395,6 +395,14 @@ impl History {
         self.carrying |= pin!(self.mail.notified()).enable();
         if self.carrying {
             self.carrying = self.hall.send_some(turns);
+        }
+    }
+
+    /// Has the mail carried for so many turns, and nobody's task do anything.
+    fn settle_in_part(&mut self, turns: usize) {
+        self.carry_mail(turns);
+        for who in self.actors.keys().copied().collect::<Vec<_>>() {
+            self.take_note(who);
         }
     }
 
