@@ -11,6 +11,7 @@
 //! | `clock.rs` | requests, answers, and the text kept for one second |
 //! | `schedule.rs` | random requests and gaps, repeatable from a seed |
 //! | `server.rs` | bind, then answer until told to stop |
+//! | `batch.rs` | many datagrams with one system call |
 //! | `client.rs` | one socket per request; lost and late answers |
 //! | `address.rs` | `HOST:PORT` as people type it, and its resolution |
 //! | `printable.rs` | octets from strangers made safe for a terminal |
@@ -32,6 +33,7 @@
 //!   answer (that is NTP, RFC 5905).
 
 pub mod address;
+pub mod batch;
 pub mod client;
 pub mod clock;
 pub mod printable;

@@ -1,9 +1,9 @@
 //! The server's shell: one socket, one loop, nothing remembered but the text
 //! of the current second.
 //!
-//! What to answer is decided in [`clock`](crate::clock). Every datagram that
-//! has already arrived is answered before the loop waits again, which under
-//! load saves a system call for each.
+//! What to answer is decided in [`clock`](crate::clock). Datagrams come and go
+//! by the [`batch`](crate::batch): those that have arrived are answered
+//! together, before the loop waits again.
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -14,18 +14,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 use crate::address::{Address, ResolveError, canonical};
+use crate::batch::{Inbox, Outbox};
 use crate::clock::{Face, Request, Watch};
 use crate::printable::Printable;
 use crate::screen::Screen;
 
-/// Room for the largest datagram, so that no long one is cut into a request.
-const RECEIVE_LEN: usize = 65_535;
-
 /// Octets of an unknown request that are printed.
 const MAX_SHOWN_LEN: usize = 100;
-
-/// Datagrams answered before the loop looks for a wish to stop again.
-const MAX_BATCH: usize = 64;
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -117,45 +112,43 @@ pub async fn run(
     let mut stop = pin!(stop);
     let mut tally = Tally::default();
     let mut watch = Watch::new(Face::local);
-    let mut buffer = vec![0; RECEIVE_LEN];
+    let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
     loop {
-        let mut received = tokio::select! {
+        // Between two batches, so that a flood cannot keep it from stopping.
+        let arrived = tokio::select! {
             biased;
             () = &mut stop => return Ok(tally),
             () = screen.closed() => return Ok(tally),
-            received = socket.recv_from(&mut buffer) => received,
+            arrived = inbox.fill(&socket) => arrived,
         };
-        for left in (0..MAX_BATCH).rev() {
-            match received {
-                Ok((len, peer)) => {
-                    tally.received += 1;
-                    let note = match Request::parse(&buffer[..len]) {
-                        Some(request) => {
-                            let answer = watch.face(SystemTime::now()).answer(request);
-                            match socket.send_to(answer.as_bytes(), peer).await {
-                                Ok(_) => {
-                                    tally.answered += 1;
-                                    (!quiet).then(|| format!("{request} -> {answer}"))
-                                }
-                                Err(error) => Some(format!("{request}: cannot answer: {error}")),
-                            }
-                        }
-                        None => (!quiet).then(|| unknown(&buffer[..len])),
-                    };
-                    if let Some(note) = note {
-                        screen.line(format!("{}: {note}", canonical(peer)));
+        match arrived {
+            Ok(()) => {}
+            Err(error) if concerns_one_client(error.kind()) => {
+                screen.line(format!("An answer did not arrive: {error}"));
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        // After all of them have arrived, so it is too early for none.
+        let face = watch.face(SystemTime::now());
+        let answer = |(octets, peer)| Some((face.answer(Request::parse(octets)?), peer));
+        let answers: Vec<_> = inbox.iter().filter_map(answer).collect();
+        let mut results = outbox.send(&socket, &answers).await?.into_iter();
+        for (octets, peer) in inbox.iter() {
+            tally.received += 1;
+            let note = match Request::parse(octets) {
+                Some(request) => match results.next() {
+                    Some(Err(error)) => Some(format!("{request}: cannot answer: {error}")),
+                    _ => {
+                        tally.answered += 1;
+                        (!quiet).then(|| format!("{request} -> {}", face.answer(request)))
                     }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if concerns_one_client(error.kind()) => {
-                    screen.line(format!("An answer did not arrive: {error}"));
-                }
-                Err(error) => return Err(error),
+                },
+                None => (!quiet).then(|| unknown(octets)),
+            };
+            if let Some(note) = note {
+                screen.line(format!("{}: {note}", canonical(peer)));
             }
-            if left == 0 {
-                break;
-            }
-            received = socket.try_recv_from(&mut buffer);
         }
     }
 }
