@@ -390,12 +390,13 @@ impl History {
         actor.expected.push_back(expected);
     }
 
-    /// Has the mail carried for so many turns.
-    fn carry_mail(&mut self, turns: usize) {
+    /// Has the mail carried for so many turns; says whether there is more to do.
+    fn carry_mail(&mut self, turns: usize) -> bool {
         self.carrying |= pin!(self.mail.notified()).enable();
         if self.carrying {
             self.carrying = self.hall.send_some(turns);
         }
+        self.carrying
     }
 
     /// Has the mail carried for so many turns, and nobody's task do anything.
@@ -408,7 +409,7 @@ impl History {
 
     /// Has the mail carried, and lets everybody's task do what it has been woken for, until nobody has anything to do.
     fn settle(&mut self) {
-        self.carry_mail(usize::MAX);
+        while self.carry_mail(usize::MAX) {}
         for who in self.actors.keys().copied().collect::<Vec<_>>() {
             self.take_note(who);
             let actor = self.actors.get_mut(&who).expect("has a seat");
