@@ -40,7 +40,8 @@
 //!   order: the same events give the same messages in the same order.
 //! - Nobody waits for a member who does not read: who falls too far behind the others leaves.
 //! - No `write` per line: who has something to say is heard first, and then all that has gathered for a
-//!   member leaves in one.
+//!   member leaves in one. Nor is anybody heard only when all have been written to: the round to all members
+//!   stops to listen every few of them.
 //! - Octets from the network reach a terminal or a log only through [`printable::printable`].
 //! - Deliberately absent: history (who joins sees nothing from before), private messages, flood
 //!   control, authentication and encryption.
