@@ -146,24 +146,22 @@ fn hand_down(folder: &Path) -> (Vec<String>, Option<String>) {
         return_to(folder);
         return (Vec::new(), Some(error.to_string()));
     }
-    let mut handed_down = Vec::new();
-    let mut why = None;
+    let (mut handed_down, mut missing) = (Vec::new(), Vec::new());
     for name in ["memory", "pids"] {
         match switch_on(folder, name) {
             Ok(()) => handed_down.push(name.to_owned()),
-            Err(error) => {
-                why = Some(match error.kind() {
-                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => {
-                        format!("{name} is not delegated")
-                    }
-                    _ => format!("{name}: {error}"),
-                });
-            }
+            Err(error) => missing.push(match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => {
+                    format!("{name} is not delegated")
+                }
+                _ => format!("{name}: {error}"),
+            }),
         }
     }
     if !is_root && handed_down.is_empty() {
         return_to(folder);
     }
+    let why = (!missing.is_empty()).then(|| missing.join(", "));
     (handed_down, why)
 }
 

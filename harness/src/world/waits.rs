@@ -30,7 +30,7 @@ fn wait(pid: u32) -> Option<String> {
         libc::SYS_recvfrom | libc::SYS_recvmsg | libc::SYS_recvmmsg => {
             "waiting in recv for its peer".to_owned()
         }
-        libc::SYS_sendto | libc::SYS_sendmsg => {
+        libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg => {
             "waiting in send: its peer does not read".to_owned()
         }
         libc::SYS_accept | libc::SYS_accept4 => "waiting in accept for a client".to_owned(),
